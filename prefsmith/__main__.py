@@ -1,0 +1,7 @@
+"""`python -m prefsmith` is `prefsmith`."""
+
+import sys
+
+from prefsmith.cli import main
+
+sys.exit(main())

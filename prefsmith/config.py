@@ -1,0 +1,470 @@
+"""The settings of a run: one frozen model per YAML section, and the one parser that fills them.
+
+Rising order of precedence: defaults, the YAML file, then `a.b=v`, `--a.b v` and the shortcuts `--model D`,
+`--data F`, `--out D`. The keys of the `loss` section beyond `name` and `weight` are the loss's own settings;
+`losses.registry.resolve` checks those against the loss's signature.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+from prefsmith.errors import ConfigError, nearest
+
+SHORTCUTS = {"model": "model.path", "data": "data.train", "out": "out"}
+
+
+class Section(BaseModel):
+    """A section of the settings: frozen, every key known, every number inside its range."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, values: object) -> object:
+        """`epochs: true` would otherwise be read as one epoch."""
+        if isinstance(values, Mapping):
+            for key, value in values.items():
+                known = cls.model_fields.get(str(key))
+                if isinstance(value, bool) and known is not None and "bool" not in str(known.annotation):
+                    raise ValueError(f"{key} is {str(value).lower()}, which is not a value it takes")
+        return values
+
+
+class ModelConfig(Section):
+    """The policy to train."""
+
+    path: str = ""
+    """Folder of a Hugging Face causal language model, or the id of one on the hub."""
+    attention: Literal["auto", "shared", "packed", "padded"] = "auto"
+    """How a batch is run: `auto` takes the first of shared, packed, padded that is exact for this model."""
+    device: str = "auto"
+    """`auto` takes a GPU where there is one; otherwise cpu, cuda, cuda:1, mps."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for models whose code you have read."""
+
+
+class AdapterConfig(Section):
+    """Small trainable weights beside frozen ones."""
+
+    kind: Literal["none", "lora"] = "none"
+    """`none` trains all weights."""
+    rank: int = Field(8, ge=1)
+    """Rank of the update of each adapted matrix."""
+    alpha: float = Field(32.0, gt=0)
+    """The update is scaled by alpha / rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout in front of the adapter. Above 0, policy and reference differ by its noise."""
+    target_modules: list[str] | str | None = None
+    """Names of the modules to adapt, or `all-linear`. Default: q_proj and v_proj, or what peft knows for the model."""
+
+
+class DataConfig(Section):
+    """What to learn from."""
+
+    train: str = ""
+    """Preference file: .jsonl or .json, plain or .gz."""
+    eval: str | None = None
+    """Held-out file. Without it `eval_fraction` of the prompts of `train` are held out."""
+    eval_fraction: float = Field(0.1, ge=0, lt=1)
+    """Share of the prompts that is held out, chosen by a hash of the prompt."""
+    format: Literal["auto", "preference", "dialogue", "rating", "completion"] = "auto"
+    """What a row is; `auto` recognises it from the columns of the first row."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Our name of a column: yours. For example {chosen: response_a, rejected: response_b}."""
+    max_length: int | None = Field(None, ge=2)
+    """Most tokens of prompt and completion together. Default: what the model can take."""
+    truncation: Literal["keep_end", "keep_start", "drop", "refuse"] = "keep_end"
+    """What happens to longer rows: keep the prompt's end, keep its start, drop the row, or stop."""
+    template: str = "auto"
+    """`auto`: the model's chat template, plain text where it has none. `plain`, or the path of a Jinja file."""
+    skip_bad: bool = False
+    """Write rows that cannot be used to rejected.jsonl with their reasons, instead of stopping at the first."""
+    limit: int | None = Field(None, ge=1)
+    """Read at most this many rows of each file."""
+
+
+class LossConfig(BaseModel):
+    """Which objective, with which settings of its own (`prefsmith.LOSSES` has them)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    name: str = "dpo"
+    """Name of the loss in the registry."""
+    weight: float = Field(1.0, gt=0)
+    """How much this term counts beside others; each term has its own denominator."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The loss's own settings, as they were given."""
+        return dict(self.model_extra or {})
+
+
+class ReferenceConfig(Section):
+    """The model that the policy is compared with."""
+
+    kind: Literal["auto", "frozen", "adapter_off", "none"] = "auto"
+    """`auto`: the base model under an adapter, a frozen copy of the starting policy otherwise."""
+    path: str | None = None
+    """Another model as the reference. Training then need not start at the reference."""
+
+    @model_validator(mode="after")
+    def _a_path_is_a_frozen_model(self) -> "ReferenceConfig":
+        if self.path is not None and self.kind not in ("auto", "frozen"):
+            raise ValueError(f"path names a reference, but kind is {self.kind}: leave one of them out")
+        return self
+
+
+class OptimConfig(Section):
+    """How the weights move."""
+
+    learning_rate: float | None = Field(None, gt=0, lt=1)
+    """Peak step size of AdamW. Default: 1e-5 for all weights, 1e-4 for an adapter."""
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    """What follows the warm-up: stay, or fall to zero at the last step."""
+    warmup_steps: int = Field(10, ge=0)
+    """Steps over which the learning rate rises linearly to its peak."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled decay of matrices; biases and norms are never decayed."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to this L2 norm."""
+
+
+class TrainConfig(Section):
+    """How long, in which steps."""
+
+    pairs_per_step: int = Field(32, ge=1)
+    """Comparisons (or ratings) that share one optimiser step, whatever the micro-batches."""
+    epochs: int = Field(1, ge=1)
+    """Passes over the training rows."""
+    max_steps: int | None = Field(None, ge=1)
+    """Stop after this many steps."""
+    token_budget: int = Field(8192, ge=1)
+    """Most tokens of a micro-batch; a single longer group is a micro-batch of its own."""
+    deterministic: bool = False
+    """Refuse operations that are not reproducible to the bit (on a GPU; a CPU run always is)."""
+    seed: int = Field(0, ge=0)
+    """Determines the order of the rows, the adapter's initial weights, and dropout."""
+
+
+class CheckpointConfig(Section):
+    """What survives an interruption."""
+
+    every: int = Field(100, ge=1)
+    """Steps between checkpoints; the last step and a signal save one too."""
+    keep: int = Field(2, ge=1)
+    """How many of the newest whole checkpoints stay on disk."""
+
+
+class EvaluateConfig(Section):
+    """When the held-out rows are scored."""
+
+    every: int = Field(0, ge=0)
+    """Steps between evaluations; 0 evaluates once, at the end."""
+
+
+class RunConfig(Section):
+    """Everything that changes what a run computes. Saved as run.yaml in the run's folder."""
+
+    version: Literal[1] = 1
+    """Version of this schema."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    adapter: AdapterConfig = Field(default_factory=AdapterConfig)
+    data: DataConfig = Field(default_factory=DataConfig)
+    loss: LossConfig | list[LossConfig] = Field(default_factory=LossConfig)
+    reference: ReferenceConfig = Field(default_factory=ReferenceConfig)
+    optim: OptimConfig = Field(default_factory=OptimConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
+    out: str | None = None
+    """Folder of the run. Default: the first free runs/<loss>-<number>."""
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _at_least_one_loss(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, list) and not value:
+            raise ValueError("an empty list of losses trains nothing")
+        return value
+
+    @model_validator(mode="after")
+    def _adapter_off_needs_an_adapter(self) -> "RunConfig":
+        if self.reference.kind == "adapter_off" and self.adapter.kind == "none":
+            raise ValueError("reference.kind is adapter_off, but adapter.kind is none: set adapter.kind=lora")
+        return self
+
+    @property
+    def losses(self) -> list[LossConfig]:
+        """The terms of the objective, one or more."""
+        return self.loss if isinstance(self.loss, list) else [self.loss]
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak learning rate, with the default that fits what is trained."""
+        if self.optim.learning_rate is not None:
+            return self.optim.learning_rate
+        return 1e-5 if self.adapter.kind == "none" else 1e-4
+
+    def to_yaml(self) -> str:
+        """Every setting, as a file that gives this configuration when read."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+@dataclass(slots=True)
+class Settings:
+    """Nested values and where each came from, for messages."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def origin(self, path: Sequence[str | int]) -> str:
+        """Where the value at `path`, or the nearest key above it, was given."""
+        parts = tuple(str(part) for part in path)
+        while parts:
+            if parts in self.origins:
+                return self.origins[parts]
+            parts = parts[:-1]
+        return ""
+
+
+def parse_settings(arguments: Iterable[str], *, resume: bool = False) -> RunConfig:
+    """Settings from a command line: at most one YAML file, then overrides.
+
+    Args:
+        arguments: words of the command line.
+        resume: start from the settings that the run in `out` has stored, where there are any.
+
+    Raises:
+        ConfigError: an unreadable file, an unknown key, a value outside its range, a key given twice.
+    """
+    file, overrides = _split_arguments(list(arguments))
+    settings = read_yaml(Path(file)) if file else Settings()
+    out = overrides.get(("out",), (settings.values.get("out"), ""))[0]
+    if resume and isinstance(out, str) and (stored := Path(out) / "run.yaml").is_file():
+        settings = _overlaid(read_yaml(stored), settings)
+    for path, (value, origin) in overrides.items():
+        _set(settings, path, _override_value(value), origin)
+    return build(settings)
+
+
+def changed_keys(before: RunConfig, after: RunConfig) -> list[str]:
+    """Dotted names of the settings that differ."""
+    old, new = dict(_flat(before.model_dump(), ())), dict(_flat(after.model_dump(), ()))
+    return [key for key in {**old, **new} if old.get(key) != new.get(key)]
+
+
+def settings_help() -> str:
+    """Every setting with its default and what it does, by section."""
+    lines: list[str] = []
+    for name, section in RunConfig.model_fields.items():
+        kind = section.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            lines += ["", f"{name}: {kind.__doc__}"]
+            lines += [_help_line(f"{name}.{key}", entry) for key, entry in kind.model_fields.items()]
+    lines += ["", f"loss: {LossConfig.__doc__}"]
+    lines += [_help_line(f"loss.{key}", entry) for key, entry in LossConfig.model_fields.items()]
+    return "\n".join(lines).strip()
+
+
+def load_settings(file: Path) -> RunConfig:
+    """Settings from a YAML file alone."""
+    return build(read_yaml(file))
+
+
+def build(settings: Settings) -> RunConfig:
+    """Validate nested values.
+
+    Raises:
+        ConfigError: with the key, where it was given, and the nearest known name.
+    """
+    try:
+        return RunConfig.model_validate(settings.values)
+    except ValidationError as error:
+        raise _as_config_error(error, settings) from None
+
+
+def read_yaml(file: Path) -> Settings:
+    """Read a YAML file, remembering the line of every key.
+
+    Raises:
+        ConfigError: the file does not exist, is not UTF-8, is not YAML, or gives a key twice.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError("config.file", f"cannot read the settings: {reason}", where=str(file)) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else str(file)
+        what = getattr(error, "problem", None) or "it cannot be read as YAML"
+        raise ConfigError("config.yaml", f"not YAML: {what}", where=where) from error
+    settings = Settings()
+    if node is None:
+        return settings
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError("config.yaml", "the settings are not a mapping of sections", where=f"{file}:1")
+    settings.values = _read_node(node, (), file, settings.origins)
+    return settings
+
+
+def _read_node(node: yaml.Node, path: tuple[str, ...], file: Path, origins: dict[tuple[str, ...], str]) -> Any:  # noqa: ANN401
+    """The value of a YAML node; fills in `origins` with file:line for every key below it."""
+    if isinstance(node, yaml.MappingNode):
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key, where = str(key_node.value), f"{file}:{key_node.start_mark.line + 1}"
+            if key in values:
+                raise ConfigError("config.twice", f"{'.'.join((*path, key))} is given twice", where=where)
+            origins[(*path, key)] = where
+            values[key] = _read_node(value_node, (*path, key), file, origins)
+        return values
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for index, item in enumerate(node.value):
+            origins[(*path, str(index))] = f"{file}:{item.start_mark.line + 1}"
+            items.append(_read_node(item, (*path, str(index)), file, origins))
+        return items
+    return yaml.SafeLoader("").construct_object(node)
+
+
+def _overlaid(below: Settings, above: Settings) -> Settings:
+    """Two files of settings as one; what is given above counts."""
+
+    def merged(low: Any, high: Any) -> Any:  # noqa: ANN401
+        if isinstance(low, dict) and isinstance(high, dict):
+            return {key: merged(low.get(key), high[key]) if key in high else low[key] for key in {**low, **high}}
+        return high
+
+    return Settings(merged(below.values, above.values), {**below.origins, **above.origins})
+
+
+def _flat(values: object, path: tuple[str, ...]) -> Iterator[tuple[str, object]]:
+    if isinstance(values, dict) and values:
+        for key, value in values.items():
+            yield from _flat(value, (*path, str(key)))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _flat(value, (*path, str(index)))
+    else:
+        yield ".".join(path), values
+
+
+def _help_line(key: str, entry: FieldInfo) -> str:
+    default = entry.get_default(call_default_factory=True)
+    shown = "" if default in (None, "", {}) else f" [{str(default).lower() if isinstance(default, bool) else default}]"
+    return f"  {key}{shown}  {entry.description or ''}"
+
+
+def _split_arguments(arguments: list[str]) -> tuple[str | None, dict[tuple[str, ...], tuple[str, str]]]:
+    """The YAML file, if one is named, and the overrides with their origin."""
+    file: str | None = None
+    given: dict[tuple[str, ...], tuple[str, str]] = {}
+    queue = list(arguments)
+    while queue:
+        token = queue.pop(0)
+        if token.startswith("--"):
+            key, found, value = token[2:].partition("=")
+            if not found:
+                if not queue or queue[0].startswith("--"):
+                    _unknown_option(token)
+                value = queue.pop(0)
+            origin = f"--{key}"
+            if "." not in key and key not in SHORTCUTS and key not in RunConfig.model_fields:
+                _unknown_option(f"--{key}")
+            key = SHORTCUTS.get(key, key)
+        elif "=" in token:
+            key, _, value = token.partition("=")
+            origin = token
+        elif file is None and not token.startswith("-"):
+            file = token
+            continue
+        else:
+            what = f"{token!r} is neither an option nor a setting" + (f"; the file is {file}" if file else "")
+            raise ConfigError("config.argument", what, fix="settings look like train.epochs=2 or --train.epochs 2")
+        path = tuple(key.split("."))
+        if path in given:
+            raise ConfigError("config.twice", f"{key} is given twice: {given[path][1]} and {origin}")
+        given[path] = (value, origin)
+    return file, given
+
+
+def _unknown_option(token: str) -> NoReturn:
+    known = [f"--{name}" for name in (*SHORTCUTS, "resume", "help")]
+    raise ConfigError(
+        "config.argument", f"{token} is not an option, or its value is missing", fix=nearest(token, known)
+    )
+
+
+def _override_value(text: str) -> Any:  # noqa: ANN401
+    """Lists, mappings and null are YAML; everything else stays text, which pydantic converts by the key's type."""
+    if text[:1] in ("[", "{") or text in ("null", "~"):
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+    return text
+
+
+def _set(settings: Settings, path: tuple[str, ...], value: object, origin: str) -> None:
+    """Put an override into the nested values; a number in the path is an entry of a list."""
+    here: Any = settings.values
+    for depth, part in enumerate(path[:-1]):
+        if isinstance(here, list):
+            here = here[_list_index(here, part, path, origin)]
+        else:
+            below = here.setdefault(part, {})
+            if below is None or (part == "loss" and isinstance(below, str)):
+                below = here[part] = {} if below is None else {"name": below}
+            if not isinstance(below, dict | list):
+                key = ".".join(path[: depth + 1])
+                raise ConfigError("config.key", f"{key} is a value and has no keys", where=origin)
+            here = below
+    if isinstance(here, list):
+        here[_list_index(here, path[-1], path, origin)] = value
+    else:
+        here[path[-1]] = value
+    settings.origins[path] = origin
+
+
+def _list_index(items: list[Any], part: str, path: tuple[str, ...], origin: str) -> int:
+    if not part.isdigit() or int(part) >= len(items):
+        what = f"{'.'.join(path)}: the list has the entries 0 to {len(items) - 1}, not {part}"
+        raise ConfigError("config.key", what, where=origin)
+    return int(part)
+
+
+def _as_config_error(error: ValidationError, settings: Settings) -> ConfigError:
+    """The first of pydantic's findings, in our words and with its place."""
+    details = error.errors(include_url=False)
+    first = details[0]
+    # pydantic names the member of a union (LossConfig, list[...]) as a step of the path: it is no key.
+    path = [part for part in first["loc"] if not (isinstance(part, str) and ("[" in part or part == "LossConfig"))]
+    key = ".".join(str(part) for part in path)
+    where = settings.origin([str(part) for part in path])
+    others = f" (and {len(details) - 1} more)" if len(details) > 1 and first["loc"][:1] != ("loss",) else ""
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        return ConfigError("config.unknown_key", f"there is no setting {key}{others}", where=where,
+                           fix=nearest(str(path[-1]), known))  # fmt: skip
+    message = first["msg"].removeprefix("Value error, ")
+    value = first.get("input")
+    shown = f", not {value!r}" if not isinstance(value, dict | list) and "not" not in message else ""
+    return ConfigError("config.value", f"{key + ': ' if key else ''}{message}{shown}{others}", where=where)
+
+
+def _known_keys(path: Sequence[str | int]) -> list[str]:
+    model: Any = RunConfig
+    for part in path:
+        model = model.model_fields[str(part)].annotation
+    return list(model.model_fields)

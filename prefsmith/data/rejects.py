@@ -1,0 +1,37 @@
+"""What happens to a row that cannot be used: the run stops, or the row is written down with its reason."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prefsmith.errors import DataError
+
+
+@dataclass(slots=True)
+class Rejects:
+    """The rows that were refused.
+
+    Args:
+        skip: go on after a bad row. False raises its error instead.
+        rows: for each refused row where it stands, the error's code and words, and the row as it was read.
+    """
+
+    skip: bool = False
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+    def refuse(self, error: DataError, row: object) -> None:
+        """Write the row down, or raise its error where bad rows are not skipped."""
+        if not self.skip:
+            raise error
+        self.rows.append({"where": error.where, "code": error.code, "reason": error.what, "row": row})
+
+    def counts(self) -> dict[str, int]:
+        """How many rows were refused, by code."""
+        return dict(Counter(str(row["code"]) for row in self.rows))
+
+    def write(self, path: Path) -> None:
+        """One JSON object per refused row. Text that is not valid Unicode is written as escapes."""
+        with path.open("w", encoding="utf-8") as file:
+            for row in self.rows:
+                file.write(json.dumps(row, ensure_ascii=True) + "\n")

@@ -1,0 +1,69 @@
+"""How well policy and reference together tell the better answer: the implicit reward on held-out rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prefsmith.data.encode import EncodedGroup
+from prefsmith.evaluate.stats import Share, wilson
+from prefsmith.model.score import Scores
+from prefsmith.train.monitor import as_row, evidence
+from prefsmith.train.step import Objective, score_step
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """The result on held-out rows.
+
+    Args:
+        row: metrics as in metrics.jsonl.
+        accuracy: share of pairs whose preferred side has the larger log-ratio, a tie counts one half; None where no
+            loss uses a reference.
+        shorter: the same for the rule "the shorter answer is better", by characters; None without pairs.
+    """
+
+    row: dict[str, object]
+    accuracy: Share | None
+    shorter: Share | None
+
+
+def held_out(
+    policy: Scores,
+    reference: Scores | None,
+    objective: Objective,
+    groups: Sequence[EncodedGroup],
+    *,
+    token_budget: int,
+) -> HeldOut:
+    """Score held-out rows as one step; nothing is trained.
+
+    Args:
+        policy: without dropout.
+        reference: what it is compared with.
+        objective: the loss whose value is reported.
+        groups: at least one.
+        token_budget: most tokens of a forward.
+    """
+    scored = score_step(policy, reference, objective, groups, token_budget)
+    seen = evidence(scored)
+    accuracy = None if seen.accuracy is None else wilson(seen.accuracy * seen.effective, seen.effective)
+    shorter = shorter_is_better(groups)
+    row = as_row(scored, objective)
+    for name, share in (("accuracy", accuracy), ("shorter_accuracy", shorter)):
+        if share is not None:
+            row |= {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high, f"{name}_n": share.n}
+    return HeldOut(row, accuracy, shorter)
+
+
+def shorter_is_better(groups: Sequence[EncodedGroup]) -> Share | None:
+    """How often the preferred side is the one with fewer characters; equal lengths count one half."""
+    right, n = 0.0, 0
+    for group in groups:
+        lengths = [len(completion.content) for completion in group.group.completions]
+        for comparison in group.compared:
+            if comparison.prob != 0.5:
+                better, worse = comparison.better, comparison.worse
+                if comparison.prob < 0.5:
+                    better, worse = worse, better
+                right += 1.0 if lengths[better] < lengths[worse] else 0.5 * (lengths[better] == lengths[worse])
+                n += 1
+    return wilson(right, n) if n else None

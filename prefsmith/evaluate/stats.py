@@ -1,0 +1,37 @@
+"""Intervals, so that no share is shown without how sure it is."""
+
+import math
+from dataclasses import dataclass
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of n, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], n={self.n:,.0f}"
+
+
+def wilson(successes: float, n: float, z: float = Z95) -> Share:
+    """Wilson's score interval of a binomial share.
+
+        centre = (k + z^2/2) / (n + z^2),  half = z / (n + z^2) sqrt(k (n - k) / n + z^2 / 4)
+
+    Args:
+        successes: k, at most n; a tie counts one half, so it need not be whole.
+        n: independent trials, above zero; need not be whole where trials are weighted.
+        z: quantile of the normal distribution; the default gives 95 %.
+
+    Source:
+        Wilson 1927, JASA 22(158).
+    """
+    centre = (successes + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
+    return Share(successes / n, max(0.0, centre - half), min(1.0, centre + half), n)

@@ -1,0 +1,38 @@
+"""Evaluation of a loss inside its domain, and its linear continuation outside."""
+
+import dataclasses
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from prefsmith.losses.registry import Losses, Term
+from prefsmith.types import Labels, SequenceScores
+
+
+def evaluate(term: Term, scores: SequenceScores, labels: Labels) -> tuple[Losses, int]:
+    """The loss of each label, differentiable in `scores.policy`, and how many sequences lie outside the domain.
+
+    With x the policy's log-probabilities and c the nearest point of the domain, the value outside is
+    L(c) + L'(c) (x - c): the tangent, so that gradients stay what they are at the border and nothing overflows.
+    """
+    inside, outside = _nearest_inside(scores, term.entry.domain)
+    if outside == 0:
+        return term(scores, labels), 0
+
+    def at(policy: Float64[Tensor, " seq"]) -> Losses:
+        return term(dataclasses.replace(scores, policy=policy), labels)
+
+    beyond = scores.policy - inside
+    _, rise = torch.func.jvp(at, (inside.detach(),), (beyond.detach(),))
+    # The value is taken at c while the gradient goes to x unchanged.
+    straight = scores.policy + (inside - scores.policy).detach()
+    return at(straight) + rise.detach(), outside
+
+
+def _nearest_inside(scores: SequenceScores, domain: float) -> tuple[Float64[Tensor, " seq"], int]:
+    """The policy's log-probabilities brought into the domain, and how many had to move."""
+    centre = torch.zeros_like(scores.policy) if scores.reference is None else scores.reference
+    away = scores.policy - centre
+    far = away.abs() > domain
+    return torch.where(far, centre + away.clamp(-domain, domain), scores.policy), int(far.sum())

@@ -1,0 +1,58 @@
+"""Logistic regression on the margin."""
+
+import math
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+
+from prefsmith.losses.pairwise.margin import Margins, margin
+from prefsmith.losses.registry import Positive, Range, loss
+from prefsmith.types import Preferences, SequenceScores
+
+
+def _start(scores: SequenceScores, prefs: Preferences, **_settings: float) -> Margins:
+    return torch.full_like(prefs.prob, math.log(2))
+
+
+@loss(
+    "dpo",
+    kind="pairwise",
+    needs=("reference",),
+    soft_labels="the optimum is beta h = logit(p)",
+    start=_start,
+    first_move=(1, -1),
+)
+def dpo(
+    scores: SequenceScores,
+    prefs: Preferences,
+    *,
+    beta: Positive = 0.1,
+    label_smoothing: Annotated[float, Range(0.0, 0.5, open_high=True)] = 0.0,
+) -> Margins:
+    """Logistic regression on the margin, with a probability for every pair.
+
+        L = -p log s(beta h) - (1 - p) log s(-beta h)
+
+    with h the margin in nats, s the logistic function, and p the probability that chosen is better, pulled towards
+    one half by label smoothing e: p = prob (1 - e) + (1 - prob) e.
+
+    The loss is smallest at beta h = logit(p). A hard label without smoothing therefore has no minimum: the margin
+    grows for as long as training goes on. Give probabilities, smooth, or use `ipo` where labels are noisy.
+
+    Args:
+        scores: log-probabilities of every completion under policy and reference, in nats.
+        prefs: the comparisons, with P(chosen is better).
+        beta: strength of the pull to the reference, per nat. Larger keeps the policy closer; 0.1 to 0.5 is customary.
+        label_smoothing: share of labels that are believed to be wrong, in [0, 0.5).
+
+    Returns:
+        One non-negative loss per comparison, in nats.
+
+    Source:
+        Rafailov et al. 2023, arXiv:2305.18290, eq. 7; smoothing: Mitchell 2023, "A note on DPO with noisy
+        preferences" (cDPO). A probability per pair is the same formula with e = 1 - p.
+    """
+    h = beta * margin(scores, prefs)
+    p = prefs.prob * (1 - label_smoothing) + (1 - prefs.prob) * label_smoothing
+    return -p * F.logsigmoid(h) - (1 - p) * F.logsigmoid(-h)

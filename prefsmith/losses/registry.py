@@ -1,0 +1,184 @@
+"""What the rest of the program may know about a loss.
+
+A loss is a pure function of scores and labels that returns one value per comparison or rating. Its keyword-only
+parameters are its settings, their annotations the types and ranges; its docstring is its page; its registration puts
+it on the command line and under the contract tests. Adding one touches one file.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from jaxtyping import Float64
+from torch import Tensor
+
+from prefsmith.errors import ConfigError, nearest
+from prefsmith.types import Labels, SequenceScores
+
+Losses = Float64[Tensor, " label"]
+"""One value per comparison or rating, in the order of the labels."""
+
+LossFn = Callable[..., Losses]
+Kind = Literal["pairwise", "unpaired"]
+Need = Literal["reference", "per_token"]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers that a setting may be: from `low` to `high`, ends included unless open."""
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    open_low: bool = False
+    open_high: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether the number is inside; NaN never is."""
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        return f"{'(' if self.open_low else '['}{self.low:g}, {self.high:g}{')' if self.open_high else ']'}"
+
+
+Positive = Annotated[float, Range(0.0, float("inf"), open_low=True, open_high=True)]
+NonNegative = Annotated[float, Range(0.0, float("inf"), open_high=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A loss and the facts it declares.
+
+    Args:
+        name: its name in settings.
+        fn: the function itself, `.fn(scores, labels, **settings)`.
+        kind: whether it reads comparisons or ratings.
+        needs: what the scores must hold beside the policy's log-probabilities.
+        soft_labels: what a probability between 0 and 1 means in it; None where it means nothing and is refused.
+        across_step: whether a value depends on other comparisons. Such a loss gets the whole step at once.
+        mismatched: whether it looks at answers to other prompts.
+        desirable_only: whether undesirable completions are of no use to it.
+        start: its value where policy equals reference, as a function of scores, labels and settings; None where the
+            value depends on the policy itself.
+        first_move: the sign of the first change of log-probability that lowers it, for (chosen, rejected) or
+            (desirable, undesirable); 0 where it has no say.
+        domain: largest |log policy - log reference| (or |log policy| without a reference), in nats, at which it is
+            computed as it stands; beyond, it is continued linearly and counted.
+    """
+
+    name: str
+    fn: LossFn
+    kind: Kind
+    needs: frozenset[Need]
+    soft_labels: str | None
+    across_step: bool
+    mismatched: bool
+    desirable_only: bool
+    start: Callable[..., Losses] | None
+    first_move: tuple[int, int]
+    domain: float
+
+    @property
+    def settings(self) -> dict[str, inspect.Parameter]:
+        """The keyword-only parameters: the signature is the schema."""
+        parameters = inspect.signature(self.fn).parameters.values()
+        return {each.name: each for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Every setting's default."""
+        return {name: parameter.default for name, parameter in self.settings.items()}
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the loss compares the policy with a reference."""
+        return "reference" in self.needs
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of an objective: a loss with its settings fixed, and how much it counts."""
+
+    entry: Entry
+    settings: Mapping[str, Any]
+    weight: float = 1.0
+
+    def __call__(self, scores: SequenceScores, labels: Labels) -> Losses:
+        """The loss of each comparison or rating."""
+        return self.entry.fn(scores, labels, **self.settings)
+
+    def start(self, scores: SequenceScores, labels: Labels) -> Losses | None:
+        """What the loss declares for a policy that equals its reference."""
+        return None if self.entry.start is None else self.entry.start(scores, labels, **self.settings)
+
+    @property
+    def beta(self) -> float | None:
+        """The setting that turns nats into reward, where the loss has one."""
+        value = self.settings.get("beta", self.settings.get("tau"))
+        return float(value) if value is not None else None
+
+
+LOSSES: dict[str, Entry] = {}
+
+
+def loss(
+    name: str,
+    *,
+    kind: Kind,
+    needs: tuple[Need, ...] = (),
+    soft_labels: str | None = None,
+    across_step: bool = False,
+    mismatched: bool = False,
+    desirable_only: bool = False,
+    start: Callable[..., Losses] | None = None,
+    first_move: tuple[int, int],
+    domain: float = 1e5,
+) -> Callable[[LossFn], LossFn]:
+    """Register the decorated function under `name`; the facts are those of `Entry`."""
+
+    def register(fn: LossFn) -> LossFn:
+        assert name not in LOSSES, f"two losses are called {name!r}"
+        LOSSES[name] = Entry(
+            name, fn, kind, frozenset(needs), soft_labels, across_step, mismatched, desirable_only, start, first_move, domain
+        )
+        return fn
+
+    return register
+
+
+def resolve(name: str, settings: Mapping[str, Any], *, weight: float = 1.0, where: str = "loss") -> Term:
+    """Look a loss up and fix its settings; values given as text are converted by the parameter's annotation.
+
+    Raises:
+        ConfigError: no loss or setting has that name, or a value is of the wrong kind or outside its range.
+    """
+    if name not in LOSSES:
+        raise ConfigError("loss.unknown", f"no loss is called {name!r}", where=f"{where}.name", fix=nearest(name, LOSSES))
+    entry = LOSSES[name]
+    fixed = entry.defaults
+    hints = get_type_hints(inspect.unwrap(entry.fn), include_extras=True)
+    for key, value in settings.items():
+        if key not in fixed:
+            what = f"{name} has no setting {key}"
+            raise ConfigError("loss.setting", what, where=f"{where}.{key}", fix=nearest(key, fixed))
+        fixed[key] = _converted(value, hints[key], f"{where}.{key}")
+    return Term(entry, fixed, weight)
+
+
+def _converted(value: object, hint: object, where: str) -> object:
+    """The value as the annotation wants it: a number inside its range, or one of the listed words."""
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            known = ", ".join(map(str, get_args(hint)))
+            raise ConfigError("loss.value", f"{value!r} is not one of {known}", where=where)
+        return value
+    inside = next((each for each in get_args(hint)[1:] if isinstance(each, Range)), Range())
+    try:
+        number = float("nan") if isinstance(value, bool) else float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not inside.holds(number):
+        raise ConfigError("loss.value", f"{value!r} is not a number in {inside}", where=where)
+    return number

@@ -1,0 +1,101 @@
+"""Losses of a completion that was judged on its own."""
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from prefsmith.losses.registry import NonNegative, Positive, loss
+from prefsmith.types import Ratings, SequenceScores
+
+RatingLosses = Float64[Tensor, " rating"]
+
+
+def _kto_start(
+    scores: SequenceScores, ratings: Ratings, *, desirable_weight: float, undesirable_weight: float, **_settings: float
+) -> RatingLosses:
+    return _kto_weight(ratings, desirable_weight, undesirable_weight) / 2
+
+
+@loss(
+    "kto",
+    kind="unpaired",
+    needs=("reference",),
+    across_step=True,
+    mismatched=True,
+    start=_kto_start,
+    first_move=(1, -1),
+)
+def kto(
+    scores: SequenceScores,
+    ratings: Ratings,
+    *,
+    beta: Positive = 0.1,
+    desirable_weight: NonNegative = 1.0,
+    undesirable_weight: NonNegative = 1.0,
+) -> RatingLosses:
+    """Kahneman-Tversky optimisation: raise what was liked above what the policy gives to any answer, lower what was not.
+
+        desirable    L = w_D (1 - s(beta (D - z0)))
+        undesirable  L = w_U (1 - s(beta (z0 - D)))
+        z0 = max(0, mean over mismatched answers of D),  without gradient
+
+    with D the log-ratio log policy - log reference in nats, and s the logistic function. z0 estimates the KL
+    divergence from answers that belong to other prompts; it is one number for the whole optimiser step.
+
+    The value lies in [0, w]. At the start z0 = D = 0 and L = w / 2. There is no finite minimum: a share of desirable
+    labels above w_U / (w_D + w_U) raises an answer, one below lowers it, and the loss saturates.
+
+    Args:
+        scores: log-probabilities of every completion under policy and reference, in nats.
+        ratings: which completion is desirable, and the sequences that answer another prompt.
+        beta: strength of the pull to the reference, per nat.
+        desirable_weight: w_D; keep w_D n_D / (w_U n_U) within [1, 3/2].
+        undesirable_weight: w_U.
+
+    Returns:
+        One loss in [0, w] per rating.
+
+    Raises:
+        ValueError: there are no mismatched sequences to estimate z0 from.
+
+    Source:
+        Ethayarajh et al. 2024, arXiv:2402.01306, eq. 8. The authors and TRL estimate z0 per device batch; we take the
+        whole step, so that the result does not depend on how it is divided.
+    """
+    if ratings.mismatched is None:
+        raise ValueError("kto needs mismatched sequences for its KL term")
+    ratio = scores.log_ratio()
+    z0 = ratio[ratings.mismatched].mean().clamp(min=0).detach()
+    sign = torch.where(ratings.value > 0.5, 1.0, -1.0)
+    weight = _kto_weight(ratings, desirable_weight, undesirable_weight)
+    return weight * (1 - torch.sigmoid(beta * sign * (ratio[ratings.seq] - z0)))
+
+
+def _kto_weight(ratings: Ratings, desirable_weight: float, undesirable_weight: float) -> RatingLosses:
+    return torch.where(
+        ratings.value > 0.5,
+        torch.full_like(ratings.value, desirable_weight),
+        torch.full_like(ratings.value, undesirable_weight),
+    )
+
+
+@loss("sft", kind="unpaired", desirable_only=True, first_move=(1, 0))
+def sft(scores: SequenceScores, ratings: Ratings) -> RatingLosses:
+    """Supervised fine-tuning on desirable completions: mean negative log-probability per token.
+
+        L = -log policy(y|x) / tokens(y)
+
+    On pairs this is Preferred-FT: it learns from the chosen side alone. The minimum, over many samples, is the entropy
+    per token of the completions.
+
+    Args:
+        scores: log-probabilities of every completion under the policy, in nats.
+        ratings: the desirable completions.
+
+    Returns:
+        One loss per rating, in nats per token.
+
+    Source:
+        Maximum likelihood; every completion counts the same, whatever its length.
+    """
+    return -(scores.policy / scores.tokens)[ratings.seq]

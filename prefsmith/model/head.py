@@ -1,0 +1,88 @@
+"""From hidden rows to log-probabilities: plain heads by us, all others through the model's own head."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from prefsmith.model.logprobs import Logprobs, Rows, Targets, own_head_logprobs, plain_head_logprobs
+
+
+class Head:
+    """The last step of a causal language model.
+
+    A head is plain if it is a linear layer and gives, for hidden states made up for the purpose, what the model's own
+    forward makes of them. Scaled or capped logits, adapters on the head and whatever else comes are not.
+
+    Args:
+        model: the causal language model, without wrappers.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        linear = model.get_output_embeddings()
+        self.linear = linear if type(linear) is nn.Linear and self._is_all(linear) else None
+        self.vocabulary = self._width()
+
+    def describe(self) -> str:
+        """Which of the two it is."""
+        return "plain head" if self.linear is not None else "the model's own head"
+
+    def logprobs(self, rows: Rows, targets: Targets) -> Logprobs:
+        """Log-probability of each target after its row, in nats."""
+        if self.linear is not None:
+            return plain_head_logprobs(rows, self.linear.weight, self.linear.bias, targets)
+        return own_head_logprobs(rows, self.own, targets, self.vocabulary)
+
+    def own(self, rows: Tensor) -> Tensor:
+        """Logits as the model's own forward makes them of hidden rows `(row, hidden)`."""
+        body = self.model.base_model_prefix
+        whole = getattr(self.model, body)
+        # The model's forward runs as it stands; only its body is replaced, by what the body would have returned.
+        self.model._modules[body] = _Body(rows[None])
+        try:
+            return self.model(inputs_embeds=rows[None], use_cache=False).logits[0]
+        finally:
+            self.model._modules[body] = whole
+
+    @torch.no_grad()
+    def _is_all(self, linear: nn.Linear) -> bool:
+        rows = torch.randn(
+            4, linear.in_features, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+        ).to(linear.weight)
+        return bool(torch.equal(self.own(rows), linear(rows)))
+
+    @torch.no_grad()
+    def _width(self) -> int:
+        if self.linear is not None:
+            return self.linear.out_features
+        hidden = self.model.get_input_embeddings().weight
+        width = self.model.config.get_text_config().hidden_size
+        return self.own(torch.zeros(1, width, dtype=hidden.dtype, device=hidden.device)).shape[-1]
+
+
+class _Body(nn.Module):
+    """Stands where the model's body stood and returns the same hidden rows to whoever calls it, or a part of it."""
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        object.__setattr__(self, "rows", rows)
+
+    def forward(self, *_args: object, **_kwargs: object) -> BaseModelOutputWithPast:
+        rows: Any = self.rows
+        return _Output(last_hidden_state=rows)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self
+
+
+class _Output(BaseModelOutputWithPast):
+    """Has nothing but hidden states; a model's forward may ask for caches or attentions and finds None."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)

@@ -1,0 +1,163 @@
+"""Which path a model can take: shared, packed or padded, the first that gives the model's own numbers.
+
+The configuration rules out what it can; a check of values and gradients against the model's own forward, one sequence
+at a time, decides the rest. The check runs on the longest group, and on the shortest beside the longest.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from prefsmith.errors import ConfigError
+from prefsmith.model.adapters import unwrapped
+from prefsmith.model.attention import UnsupportedAttention
+from prefsmith.model.forest import unshare
+from prefsmith.model.score import PATHS, Path, Scorer
+from prefsmith.types import Batch
+
+TOLERANCE = {torch.float64: (1e-9, 1e-8), torch.float32: (1e-4, 1e-3)}
+"""Largest gap of a token's log-probability (nats) and of the gradient (relative norm), by precision."""
+_LOOSE = (5e-2, 5e-2)
+_CHECKED_ELEMENTS = 2**22  # the gradient is compared on the first weights up to so many numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The path that was taken, and why.
+
+    Args:
+        path: the rung.
+        why: in words, what ruled out the rungs above.
+        value_gap: largest difference of a token's log-probability from the model's own forward, in nats.
+        gradient_gap: relative norm of the difference of gradients.
+    """
+
+    path: Path
+    why: str
+    value_gap: float
+    gradient_gap: float
+
+    def describe(self) -> str:
+        """In a line."""
+        gaps = f"against its own forward: values within {self.value_gap:.1e} nats, gradient {self.gradient_gap:.1e}"
+        return f"{self.path} ({self.why + '; ' if self.why else ''}{gaps})"
+
+
+def choose_path(
+    model: nn.Module,
+    probes: Sequence[Batch],
+    *,
+    wanted: Literal["auto"] | Path = "auto",
+    max_length: int | None = None,
+) -> tuple[Scorer, Choice]:
+    """The first path that is exact for this model on these batches.
+
+    Args:
+        model: in evaluation mode, possibly with an adapter.
+        probes: small batches; the longest group, and the shortest beside the longest.
+        wanted: `auto`, or the one path to try.
+        max_length: longest sequence of the run, for positions that depend on it.
+
+    Raises:
+        ConfigError: no path, or not the wanted one, gives the model's own numbers.
+    """
+    causal = unwrapped(model)
+    own_attention = causal.config._attn_implementation
+    barred = _barred(causal)
+    stretched = _length_dependent(causal, max_length)
+    truth = [_own_forward(model, probe) for probe in probes]
+    reasons: list[str] = []
+    for path in PATHS if wanted == "auto" else (wanted,):
+        if path != "padded" and (bar := barred or stretched):
+            reasons += [bar] if bar not in reasons else []
+            continue
+        scorer = Scorer(model, path, rows_at_once=1 if stretched else None)
+        try:
+            value_gap, gradient_gap = _gaps(scorer, probes, truth)
+        except (UnsupportedAttention, TypeError) as error:
+            reasons.append(f"{path}: {str(error).splitlines()[0]}")
+        else:
+            value_limit, gradient_limit = TOLERANCE.get(causal.dtype, _LOOSE)
+            if value_gap <= value_limit and gradient_gap <= gradient_limit:
+                return scorer, Choice(path, "; ".join(reasons), value_gap, gradient_gap)
+            reasons.append(f"{path} differs by {value_gap:.1e} nats, gradient {gradient_gap:.1e}")
+        if path != "padded":
+            causal.set_attn_implementation(own_attention)
+    raise ConfigError(
+        "model.path_parity",
+        f"no way of running this model gives its own numbers: {'; '.join(reasons)}",
+        where="model.attention",
+        fix="model.attention=auto tries every way" if wanted != "auto" else "this architecture is not supported",
+    )
+
+
+def _barred(causal: PreTrainedModel) -> str:
+    """Why nothing but the padded path can be right, as far as the configuration says; empty if it does not."""
+    config = causal.config.get_text_config()
+    if getattr(causal, "_is_stateful", False):
+        return "its state runs along the row, so completions in one row would see each other"
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    if kinds:
+        return f"it has layers of the kind {', '.join(sorted(kinds))}"
+    if not getattr(causal, "_supports_attention_backend", False):
+        return "its attention cannot be replaced"
+    return ""
+
+
+def _length_dependent(causal: PreTrainedModel, max_length: int | None) -> str:
+    """Why a token's position depends on how long the sequences beside it are; empty if it does not."""
+    config = causal.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or {}
+    kind = rope.get("rope_type") if isinstance(rope, dict) else None
+    trained = rope.get("original_max_position_embeddings") or getattr(config, "max_position_embeddings", None)
+    if kind in ("dynamic", "longrope") and (max_length is None or trained is None or max_length > trained):
+        return f"its {kind} positions depend on the length of the longest sequence beside"
+    return ""
+
+
+def _own_forward(model: nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+    """Scored log-probabilities and the gradient of their weighted sum, one sequence at a time, by the model itself."""
+    device = next(model.parameters()).device
+    alone = unshare(batch.to(device))
+    parts = []
+    for (start, _), (_, _, end) in zip(alone.prompts.tolist(), alone.completions.tolist(), strict=True):
+        ids, scored = alone.ids[start:end], alone.scored[start:end]
+        logits = model(input_ids=ids[None], use_cache=False).logits[0, :-1]
+        logprobs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+        parts.append(logprobs.gather(1, ids[1:, None])[:, 0][scored[1:]])
+    logprobs = torch.cat(parts)
+    return logprobs.detach(), _gradient(logprobs, model)
+
+
+def _gaps(scorer: Scorer, probes: Sequence[Batch], truth: Sequence[tuple[Tensor, list[Tensor]]]) -> tuple[float, float]:
+    value_gap = gradient_gap = 0.0
+    for probe, (own_values, own_gradient) in zip(probes, truth, strict=True):
+        logprobs = scorer.token_logprobs(probe)
+        gradient = _gradient(logprobs, scorer.model)
+        value_gap = max(value_gap, float((logprobs.detach() - own_values).abs().max()))
+        apart = torch.stack([(a - b).double().norm() for a, b in zip(gradient, own_gradient, strict=True)]).norm()
+        size = torch.stack([b.double().norm() for b in own_gradient]).norm()
+        gradient_gap = max(gradient_gap, float(apart / size.clamp(min=1e-30)))
+    return value_gap, gradient_gap
+
+
+def _gradient(logprobs: Tensor, model: nn.Module) -> list[Tensor]:
+    """Gradient of a sum with alternating, uneven weights: an error in any one token shows."""
+    weights = torch.linspace(-1.0, 1.3, logprobs.shape[0], dtype=logprobs.dtype, device=logprobs.device).cos()
+    inputs = list(_first_weights(model))
+    gradients = torch.autograd.grad((logprobs * weights).sum(), inputs, allow_unused=True)
+    return [torch.zeros_like(each) if g is None else g for each, g in zip(inputs, gradients, strict=True)]
+
+
+def _first_weights(model: nn.Module) -> Iterator[Tensor]:
+    """Trainable weights from the bottom up, where every error of the layers above arrives."""
+    room, found = _CHECKED_ELEMENTS, False
+    for weight in model.parameters():
+        if weight.requires_grad and (weight.numel() <= room or not found):
+            found = True
+            room -= weight.numel()
+            yield weight

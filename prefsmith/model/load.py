@@ -1,0 +1,178 @@
+"""Models and tokenizers from a folder or from the hub."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from prefsmith.config import ModelConfig
+from prefsmith.errors import ConfigError
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model with what belongs to it.
+
+    Args:
+        model: float32, in evaluation mode.
+        tokenizer: of the model.
+        origin: the folder or hub id.
+        end_ids: ids that end an answer, as the model's generation settings say.
+        longest: most tokens of a sequence; None where the model sets no limit.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    origin: str
+    end_ids: frozenset[int]
+    longest: int | None
+
+
+def load(config: ModelConfig) -> Loaded:
+    """The model and tokenizer that the settings name.
+
+    Raises:
+        ConfigError: the folder does not exist or lacks weights, configuration or tokenizer; the weights are pickles, or
+            not all there; it is no causal language model; the tokenizer has more tokens than the model.
+    """
+    quiet()
+    origin = check_origin(config.path)
+    model = load_model(origin, device=config.device, trust_remote_code=config.trust_remote_code)
+    tokenizer = load_tokenizer(origin, trust_remote_code=config.trust_remote_code)
+    return describe_loaded(model, tokenizer, origin)
+
+
+def describe_loaded(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, origin: str) -> Loaded:
+    """What a run needs to know of a model that is already in memory.
+
+    Raises:
+        ConfigError: the tokenizer has more tokens than the model.
+    """
+    rows, tokens = model.get_input_embeddings().weight.shape[0], len(tokenizer)
+    if tokens > rows:
+        what = f"the tokenizer has {tokens} tokens and the model embeds {rows}: they do not belong together"
+        raise ConfigError("model.tokenizer", what, where=origin, fix="use the tokenizer that the model was trained with")
+    settings = getattr(model, "generation_config", None)
+    ends = getattr(settings, "eos_token_id", None)
+    ends = {ends} if isinstance(ends, int) else set(ends or ())
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return Loaded(model, tokenizer, origin, frozenset(ends), longest)
+
+
+def check_origin(path: str) -> str:
+    """The path or hub id, if it can be one. A local path that does not exist is never looked up on the hub.
+
+    Raises:
+        ConfigError: nothing is there, or what is there is no model.
+    """
+    if not path:
+        fix = "name a folder or a hub id with --model"
+        raise ConfigError("model.path", "no model is named", where="model.path", fix=fix)
+    folder = Path(path).expanduser()
+    if folder.exists():
+        _check_folder(folder)
+        return str(folder)
+    first = Path(path).parts[0]
+    if not _HUB_ID.fullmatch(path) or (len(Path(path).parts) > 1 and Path(first).exists()):
+        raise ConfigError("model.path", "there is no such folder", where=path, fix="check model.path")
+    return path
+
+
+def _check_folder(folder: Path) -> None:
+    where = str(folder)
+    if not folder.is_dir():
+        raise ConfigError("model.path", "this is a file, not a model's folder", where=where, fix="name its folder")
+    if not (folder / "config.json").is_file():
+        fix = "a model's folder has config.json, *.safetensors and tokenizer files"
+        raise ConfigError("model.path", "the folder has no config.json", where=where, fix=fix)
+    if not any(folder.glob("*.safetensors")):
+        pickles = sorted(each.name for each in (*folder.glob("*.bin"), *folder.glob("*.pt")))
+        what = f"the weights are pickles ({', '.join(pickles)})" if pickles else "the folder has no weights"
+        fix = "only safetensors are loaded, since a pickle can run any code; save_pretrained writes them"
+        raise ConfigError("model.weights", what, where=where, fix=fix)
+    names = {each.name for each in folder.iterdir()}
+    if not names & {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json"}:
+        what, fix = "the folder has no tokenizer", "save the model's tokenizer beside it"
+        raise ConfigError("model.tokenizer", what, where=where, fix=fix)
+
+
+def load_model(origin: str, *, device: str, trust_remote_code: bool) -> PreTrainedModel:
+    """A causal language model in float32, in evaluation mode, on its device.
+
+    Raises:
+        ConfigError: it cannot be loaded, is not causal, lacks weights, or the device is not there.
+    """
+    try:
+        config = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            origin,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        what = f"the model cannot be loaded: {str(error).strip().splitlines()[0]}"
+        raise ConfigError("model.load", what, where=origin, fix="check the folder, or the hub id and the network") from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise ConfigError("model.kind", "this is an encoder-decoder, not a causal language model", where=origin)
+    missing = sorted({*info["missing_keys"], *info["mismatched_keys"]})
+    if missing:
+        shown = ", ".join(map(str, missing[:3]))
+        what = f"{len(missing)} weights are not in the files and would be random: {shown}"
+        raise ConfigError("model.weights", what, where=origin, fix="the folder holds another model's weights, or not all")
+    return model.to(find_device(device)).eval()
+
+
+def load_tokenizer(origin: str, *, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+    """The tokenizer that belongs to a model.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(origin, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
+        what = f"the tokenizer cannot be loaded: {str(error).strip().splitlines()[0]}"
+        raise ConfigError("model.tokenizer", what, where=origin, fix="save the model's tokenizer beside it") from error
+
+
+def find_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        what = f"there is no device {name!r}: {str(error).splitlines()[0]}"
+        raise ConfigError("model.device", what, where="model.device", fix="auto, cpu, cuda or mps") from error
+    return device
+
+
+def digest(model: nn.Module) -> str:
+    """sha256 of all weights with their names: two models with one digest are the same model."""
+    total = hashlib.sha256()
+    for name, weight in sorted(model.named_parameters(), key=lambda item: item[0]):
+        total.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        flat = weight.detach().to("cpu").contiguous().view(torch.uint8)
+        total.update(memoryview(flat.numpy().reshape(-1)))
+    return total.hexdigest()
+
+
+def quiet() -> None:
+    """No progress bars and no advice from transformers; errors still come through."""
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()

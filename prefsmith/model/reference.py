@@ -1,0 +1,51 @@
+"""What the policy is compared with: a frozen copy of the start, the base under the adapter, or another model."""
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+
+from prefsmith.config import ModelConfig, ReferenceConfig
+from prefsmith.errors import ConfigError
+from prefsmith.model import adapters, load
+from prefsmith.model.ladder import choose_path
+from prefsmith.model.score import Frozen, Scorer
+from prefsmith.types import Batch
+
+
+def make_reference(
+    policy: Scorer, config: ReferenceConfig, model: ModelConfig, probes: Sequence[Batch], *, max_length: int | None
+) -> tuple[Frozen, str]:
+    """The reference and a line that says what it is.
+
+    Args:
+        policy: the model to be trained, before its first step.
+        config: which reference is wanted.
+        model: settings of the policy's model, for the device and whether its code is trusted.
+        probes: batches to choose a path for another model on.
+        max_length: longest sequence of the run.
+
+    Raises:
+        ConfigError: the other model cannot be loaded or reads other tokens.
+    """
+    if config.path is not None:
+        return _another(policy, config.path, model, probes, max_length)
+    if adapters.has_adapter(policy.model) and config.kind != "frozen":
+        return Frozen(policy, partial(adapters.adapter_off, policy.model)), "the base model, adapter off"
+    frozen = copy.deepcopy(policy.model).requires_grad_(False).eval()
+    scorer = Scorer(frozen, policy.path, rows_at_once=policy.rows_at_once)
+    return Frozen(scorer), f"a frozen copy of the starting policy, sha256 {load.digest(frozen)[:12]}"
+
+
+def _another(
+    policy: Scorer, path: str, model: ModelConfig, probes: Sequence[Batch], max_length: int | None
+) -> tuple[Frozen, str]:
+    origin = load.check_origin(path)
+    other = load.load_model(origin, device=model.device, trust_remote_code=model.trust_remote_code)
+    rows, own = other.get_input_embeddings().weight.shape[0], policy.causal.get_input_embeddings().weight.shape[0]
+    if rows < own:
+        what = f"the reference embeds {rows} tokens and the policy {own}, so they do not read the same ids"
+        fix = "the reference shares the policy's tokenizer"
+        raise ConfigError("reference.vocabulary", what, where=origin, fix=fix)
+    scorer, choice = choose_path(other, probes, max_length=max_length)
+    other.requires_grad_(False)
+    return Frozen(scorer), f"{origin}, {choice.path} path, sha256 {load.digest(other)[:12]}"

@@ -1,0 +1,131 @@
+"""Log-probabilities of a batch under a model, along one of three paths that give the same numbers.
+
+    shared   each prompt once, its completions behind it; attention over the forest
+    packed   each completion with a prompt of its own, end to end in one row
+    padded   one sequence a row, padded at the end, through the model's own attention
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from prefsmith.model.adapters import unwrapped
+from prefsmith.model.attention import FOREST, no_mask
+from prefsmith.model.forest import forest, pad, unshare
+from prefsmith.model.head import Head
+from prefsmith.model.logprobs import Logprobs
+from prefsmith.types import Batch, TokenNats
+
+Path = Literal["shared", "packed", "padded"]
+PATHS: tuple[Path, ...] = ("shared", "packed", "padded")
+
+Weigh = Callable[[Float64[Tensor, " scored"]], Float64[Tensor, " scored"]]
+"""Token log-probabilities to the derivative of the objective by each of them."""
+
+
+class Scores(Protocol):
+    """Whatever gives log-probabilities without gradient: a reference, a policy."""
+
+    def token_nats(self, batch: Batch) -> TokenNats:
+        """Log-probability of each scored token, in nats, float64 on the CPU."""
+        ...
+
+
+class Scorer:
+    """A model and the path along which batches are run.
+
+    Args:
+        model: the model, possibly wrapped by an adapter.
+        path: see above. `padded` runs `rows_at_once` sequences together.
+        rows_at_once: None for all; 1 for models whose result depends on the longest row beside.
+    """
+
+    def __init__(self, model: nn.Module, path: Path, *, rows_at_once: int | None = None) -> None:
+        self.model, self.path, self.rows_at_once = model, path, rows_at_once
+        self.causal: PreTrainedModel = unwrapped(model)
+        if path != "padded":
+            self.causal.set_attn_implementation(FOREST)
+        self.head = Head(self.causal)
+        self.device = next(self.causal.parameters()).device
+
+    def describe(self) -> str:
+        """The path and the head, in words."""
+        return f"{self.path} path, {self.head.describe()}"
+
+    def token_logprobs(self, batch: Batch) -> Logprobs:
+        """Log-probability of each scored token, differentiable, on the model's device."""
+        batch = batch.to(self.device)
+        if self.path == "padded":
+            return self._padded(batch)
+        return self._packed(batch if self.path == "shared" else unshare(batch))
+
+    @torch.no_grad()
+    def token_nats(self, batch: Batch) -> TokenNats:
+        """Log-probability of each scored token, without gradient, float64 on the CPU."""
+        return self.token_logprobs(batch).to("cpu", torch.float64)
+
+    def accumulate(self, batch: Batch, weigh: Weigh) -> None:
+        """Forward, then backward: add the objective's gradient to the parameters' `.grad`.
+
+        Args:
+            batch: what to run.
+            weigh: is given the token log-probabilities (float64, CPU, without gradient) and returns the derivative of
+                the objective by each. That is all that any way of computing the head needs to know of the loss.
+        """
+        logprobs = self.token_logprobs(batch)
+        slope = weigh(logprobs.detach().to("cpu", torch.float64))
+        logprobs.backward(slope.to(logprobs))
+
+    def _packed(self, batch: Batch) -> Logprobs:
+        layout = forest(batch)
+        hidden = self.causal.base_model(
+            input_ids=batch.ids[None],
+            position_ids=layout.positions[None],
+            attention_mask=no_mask(batch.ids),
+            trees=layout.trees,
+            use_cache=False,
+        ).last_hidden_state[0]
+        return self.head.logprobs(hidden[layout.predictors], layout.targets)
+
+    def _padded(self, batch: Batch) -> Logprobs:
+        matrix = pad(batch)
+        step = self.rows_at_once or matrix.ids.shape[0]
+        parts = []
+        for start in range(0, matrix.ids.shape[0], step):
+            ids, mask = matrix.ids[start : start + step], matrix.mask[start : start + step]
+            width = int(mask.sum(1).max())
+            full = self.causal.base_model(
+                input_ids=ids[:, :width], attention_mask=mask[:, :width], use_cache=False
+            ).last_hidden_state
+            parts.append(nn.functional.pad(full, (0, 0, 0, matrix.ids.shape[1] - width)).flatten(0, 1))
+        rows = torch.cat(parts)[matrix.predictors]
+        return self.head.logprobs(rows, matrix.targets)
+
+
+class Frozen:
+    """A model as it is used for looking: no gradients, no dropout, optionally with its adapter taken off.
+
+    Args:
+        scorer: runs the batches; for an adapter it is the policy's own.
+        without_adapter: makes the context in which the adapter is off.
+    """
+
+    def __init__(self, scorer: Scorer, without_adapter: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        self.scorer, self.without_adapter = scorer, without_adapter
+
+    def token_nats(self, batch: Batch) -> TokenNats:
+        """Log-probability of each scored token, in nats."""
+        training = [module for module in self.scorer.model.modules() if module.training]
+        for module in training:
+            module.training = False
+        try:
+            with self.without_adapter():
+                return self.scorer.token_nats(batch)
+        finally:
+            for module in training:
+                module.training = True

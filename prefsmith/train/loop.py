@@ -1,0 +1,151 @@
+"""The training loop, from top to bottom."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prefsmith.data.stream import Step, Stream
+from prefsmith.errors import Interrupted
+from prefsmith.model.score import Scorer, Scores
+from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, random_states, restore_random_states
+from prefsmith.train.monitor import MetricsLog, as_row, peak_memory_bytes, require_finite, require_same_start
+from prefsmith.train.optim import Optimizer
+from prefsmith.train.signals import StopSignals
+from prefsmith.train.step import Objective, Scored, accumulate_step
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When what happens.
+
+    Args:
+        token_budget: most tokens of a micro-batch.
+        checkpoint_every: steps between checkpoints; the last step saves one too.
+        evaluate_every: steps between evaluations, 0 for none but the one after the last step.
+        same_start: whether policy and reference must agree before the first step.
+    """
+
+    token_budget: int
+    checkpoint_every: int
+    evaluate_every: int
+    same_start: bool
+
+
+class Trainer:
+    """Everything that a run moves, and what it is moved by.
+
+    Args:
+        policy: the model to train.
+        reference: what it is compared with; None where no loss asks.
+        objective: the loss terms.
+        stream: the steps.
+        optimizer: moves the policy's weights.
+        store: keeps checkpoints.
+        log: keeps metrics.
+        rhythm: when what happens.
+        evaluate: scores the held-out rows; None where there are none. It may look, not touch.
+        identity: what the run is of (digests); kept in every checkpoint.
+        observe: is shown every row of metrics.
+    """
+
+    def __init__(
+        self,
+        policy: Scorer,
+        reference: Scores | None,
+        objective: Objective,
+        stream: Stream,
+        optimizer: Optimizer,
+        *,
+        store: CheckpointStore,
+        log: MetricsLog,
+        rhythm: Rhythm,
+        evaluate: Callable[[], Row] | None = None,
+        identity: Mapping[str, Any] | None = None,
+        observe: Callable[[Row], None] = lambda row: None,
+    ) -> None:
+        self.policy, self.reference, self.objective = policy, reference, objective
+        self.stream, self.optimizer, self.store, self.log, self.rhythm = stream, optimizer, store, log, rhythm
+        self.evaluate, self.identity, self.observe = evaluate, dict(identity or {}), observe
+
+    def run(self, done: int = 0) -> int:
+        """Do the steps after the first `done`; returns the number of steps done in all.
+
+        Raises:
+            TrainingError: a value is not finite, the start is not the reference, or a checkpoint cannot be written.
+            Interrupted: a signal came; the step was finished and a checkpoint saved.
+        """
+        with StopSignals() as signals:
+            for step in self.stream.steps(done):
+                self._show(self._step(step))
+                last = step.number == len(self.stream)
+                if self.evaluate is not None and (last or self._due(step, self.rhythm.evaluate_every)):
+                    self._show({"step": step.number, "split": "eval", **self.evaluate()})
+                if last or signals.caught or self._due(step, self.rhythm.checkpoint_every):
+                    self.save(step.number)
+                if signals.caught and not last:
+                    raise Interrupted(
+                        signals.caught,
+                        f"stopped by a signal after step {step.number} of {len(self.stream)}; it is saved",
+                        where=str(self.store.folder),
+                        fix="go on with the same command and --resume",
+                    )
+                done = step.number
+        return done
+
+    def _step(self, step: Step) -> dict[str, object]:
+        """One optimiser step: gradient, checks, update. The weights move last."""
+        started = time.perf_counter()
+        sources = [group.group.source for group in step.groups]
+        scored = accumulate_step(
+            self.policy, self.reference, self.objective, step.groups, self.rhythm.token_budget
+        )
+        if step.number == 1 and self.rhythm.same_start:
+            require_same_start(scored, sources)
+        grad_norm = self.optimizer.clip()
+        require_finite(step.number, scored.loss, grad_norm, sources)
+        learning_rate = self.optimizer.step(step.number)
+        return self._row(step, scored, grad_norm, learning_rate, time.perf_counter() - started)
+
+    def save(self, number: int) -> None:
+        """Write a checkpoint after step `number`."""
+        self.store.save(
+            Checkpoint(
+                step=number,
+                weights=dict(self.optimizer.weights),
+                optimizer=self.optimizer.state(),
+                random=random_states(),
+                state={"metrics_bytes": self.log.sync(), **self.identity},
+            )
+        )
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Put weights, optimiser and generators where they were when the checkpoint was written."""
+        for name, weight in self.optimizer.weights.items():
+            weight.data.copy_(checkpoint.weights[name])
+        self.optimizer.load_state(checkpoint.optimizer)
+        restore_random_states(checkpoint.random)
+
+    def _row(
+        self, step: Step, scored: Scored, grad_norm: float, learning_rate: float, seconds: float
+    ) -> dict[str, object]:
+        return {
+            "step": step.number,
+            "epoch": step.epoch,
+            **as_row(scored, self.objective),
+            "grad_norm": grad_norm,
+            "learning_rate": learning_rate,
+            "seconds": round(seconds, 4),
+            "peak_memory_bytes": peak_memory_bytes(self.policy.device),
+        }
+
+    def _show(self, row: Row) -> None:
+        self.log.write(row)
+        self.observe(row)
+
+    @staticmethod
+    def _due(step: Step, every: int) -> bool:
+        return every > 0 and math.fmod(step.number, every) == 0

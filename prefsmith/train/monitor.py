@@ -1,0 +1,213 @@
+"""What a step did: its metrics, the checks that stop a run, and the log that survives an interruption.
+
+metrics.jsonl has one object per optimiser step; evaluation rows carry "split": "eval". docs/metrics.md explains every
+key.
+"""
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from prefsmith.errors import TrainingError
+from prefsmith.train.step import Objective, Scored
+from prefsmith.types import Preferences, Ratings
+
+START_TOLERANCE = 1e-3
+"""Nats by which policy and reference may differ on a sequence before the first step, in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How policy and reference stand to each other on labelled completions.
+
+    Averages are weighted by data weight. Pairs without a preferred side (probability one half) count in none.
+
+    Args:
+        pairs: comparisons with a preferred side, or ratings where there are no comparisons.
+        margin: mean h in nats: log-ratio of the preferred side minus that of the other.
+        accuracy: share with h > 0, a tie counts one half. For ratings: share whose log-ratio has the label's sign.
+        chosen_logratio: mean log policy - log reference of preferred or desirable completions, in nats.
+        rejected_logratio: the same of the others.
+        effective: how many equally weighted pairs would be as sure, (sum w)^2 / sum w^2.
+    """
+
+    pairs: int
+    margin: float | None
+    accuracy: float | None
+    chosen_logratio: float | None
+    rejected_logratio: float | None
+    effective: float
+
+
+NOTHING = Evidence(0, None, None, None, None, 0.0)
+
+
+def evidence(scored: Scored) -> Evidence:
+    """Metrics of labelled completions; nothing where there is no reference."""
+    if scored.scores.reference is None:
+        return NOTHING
+    if len(scored.compared):
+        return _pair_evidence(scored.scores.log_ratio(), scored.compared)
+    ratings = next((view for view in scored.labels if isinstance(view, Ratings)), None)
+    return NOTHING if ratings is None else _rating_evidence(scored.scores.log_ratio(), ratings)
+
+
+def _pair_evidence(ratio: Float64[Tensor, " seq"], compared: Preferences) -> Evidence:
+    turned = compared.prob < 0.5
+    weight = torch.where(compared.prob == 0.5, 0.0, compared.weight)
+    if weight.sum() <= 0:
+        return NOTHING
+    chosen = ratio[torch.where(turned, compared.rejected, compared.chosen)]
+    rejected = ratio[torch.where(turned, compared.chosen, compared.rejected)]
+    return Evidence(
+        pairs=int((compared.prob != 0.5).sum()),
+        margin=_mean(chosen - rejected, weight),
+        accuracy=_mean(_share_above_zero(chosen - rejected), weight),
+        chosen_logratio=_mean(chosen, weight),
+        rejected_logratio=_mean(rejected, weight),
+        effective=_effective(weight),
+    )
+
+
+def _rating_evidence(ratio: Float64[Tensor, " seq"], ratings: Ratings) -> Evidence:
+    own, good = ratio[ratings.seq], ratings.value > 0.5
+    signed = torch.where(good, own, -own)
+    chosen, rejected = _mean(own[good], ratings.weight[good]), _mean(own[~good], ratings.weight[~good])
+    return Evidence(
+        pairs=len(ratings),
+        margin=chosen - rejected if chosen is not None and rejected is not None else None,
+        accuracy=_mean(_share_above_zero(signed), ratings.weight),
+        chosen_logratio=chosen,
+        rejected_logratio=rejected,
+        effective=_effective(ratings.weight),
+    )
+
+
+def _share_above_zero(values: Float64[Tensor, " label"]) -> Float64[Tensor, " label"]:
+    return (values > 0).double() + 0.5 * (values == 0).double()
+
+
+def _mean(values: Float64[Tensor, " label"], weight: Float64[Tensor, " label"]) -> float | None:
+    total = weight.sum()
+    return float((weight * values).sum() / total) if total > 0 else None
+
+
+def _effective(weight: Float64[Tensor, " label"]) -> float:
+    squares = float((weight * weight).sum())
+    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def as_row(scored: Scored, objective: Objective) -> dict[str, object]:
+    """The part of a metrics row that comes from scores."""
+    seen = evidence(scored)
+    beta = objective.beta
+    row: dict[str, object] = {
+        "loss": scored.loss,
+        "margin": seen.margin,
+        "reward_margin": None if seen.margin is None or beta is None else beta * seen.margin,
+        "accuracy": seen.accuracy,
+        "chosen_logratio": seen.chosen_logratio,
+        "rejected_logratio": seen.rejected_logratio,
+        "pairs": len(scored.labels[0]),
+        "tokens": scored.tokens,
+    }
+    if scored.outside:
+        row["outside_domain"] = scored.outside
+    return row
+
+
+def require_same_start(scored: Scored, sources: Sequence[str]) -> None:
+    """The pull to the reference means what the paper says only if training starts there.
+
+    Raises:
+        TrainingError: policy and reference differ before the first update.
+    """
+    scores = scored.scores
+    if scores.reference is None:
+        return
+    gap = (scores.policy - scores.reference).abs()
+    if float(gap.max()) > START_TOLERANCE:
+        raise TrainingError(
+            "train.start",
+            f"before the first step, policy and reference differ by {float(gap.max()):.3g} nats on a completion",
+            where=f"step 1, rows {', '.join(sources[:3])} and others",
+            fix="the reference is another model, dropout is active, or the adapter's initialisation changed the base; "
+            "name another reference on purpose with reference.path",
+        )
+
+
+def require_finite(number: int, loss: float, grad_norm: float, sources: Sequence[str]) -> None:
+    """Stop before the weights are touched.
+
+    Raises:
+        TrainingError: the loss or the gradient is not finite.
+    """
+    if not (torch.isfinite(torch.tensor(loss)) and torch.isfinite(torch.tensor(grad_norm))):
+        raise TrainingError(
+            "train.nonfinite",
+            f"step {number}: loss {loss}, gradient norm {grad_norm}; the weights were not changed",
+            where=", ".join(sources[:5]) + (f" and {len(sources) - 5} more rows" if len(sources) > 5 else ""),
+            fix="lower optim.learning_rate; the last checkpoint is from before this step",
+        )
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory in use so far: of the GPU where there is one, of the process otherwise."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class MetricsLog:
+    """metrics.jsonl. Its length is part of a checkpoint; what was written behind the last one is cut on resumption.
+
+    Args:
+        path: of the file; rows are added behind what is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = path.open("r+b" if path.exists() else "w+b")
+        self.file.seek(0, os.SEEK_END)
+
+    def rewind(self, length: int) -> None:
+        """Cut everything behind the first `length` bytes.
+
+        Raises:
+            TrainingError: the file is shorter than that.
+        """
+        if (there := self.file.tell()) < length:
+            what = f"{self.path.name} has {there} bytes, and the checkpoint was made when it had {length}"
+            fix = "resume from a copy of the whole run folder"
+            raise TrainingError("run.metrics", what, where=str(self.path), fix=fix)
+        self.file.truncate(length)
+        self.file.seek(length)
+
+    def write(self, row: Mapping[str, object]) -> None:
+        """Append a row; it is in the file when this returns."""
+        self.file.write((json.dumps(row) + "\n").encode())
+        self.file.flush()
+
+    def sync(self) -> int:
+        """Make sure that the rows survive a crash of the machine; returns the file's length in bytes."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        return self.file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def read_rows(path: Path) -> list[dict[str, object]]:
+    """The rows of a metrics file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

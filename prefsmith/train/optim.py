@@ -1,0 +1,78 @@
+"""How the weights move: AdamW, a schedule that is a pure function of the step, and clipping."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from prefsmith.config import OptimConfig
+
+
+def learning_rate_at(step: int, steps: int, peak: float, schedule: str, warmup_steps: int) -> float:
+    """Learning rate of step `step`, counted from 1: linear to `peak` over the warm-up, then as `schedule` says.
+
+    linear and cosine fall to zero behind the last step, so that the last step still moves.
+    """
+    if step <= warmup_steps:
+        return peak * step / warmup_steps
+    if schedule == "constant":
+        return peak
+    done = (step - 1 - warmup_steps) / max(1, steps - warmup_steps)
+    return peak * (1 - done if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done)))
+
+
+class Optimizer:
+    """AdamW on the trainable weights of a model.
+
+    Args:
+        model: its parameters that require gradients are trained.
+        config: schedule, decay and clipping.
+        peak: peak learning rate.
+        steps: steps of the whole run, which the schedule depends on.
+    """
+
+    def __init__(self, model: nn.Module, config: OptimConfig, *, peak: float, steps: int) -> None:
+        self.config, self.peak, self.steps = config, peak, steps
+        self.weights = {name: each for name, each in model.named_parameters() if each.requires_grad}
+        matrices = [each for each in self.weights.values() if each.dim() >= 2]
+        others = [each for each in self.weights.values() if each.dim() < 2]
+        groups = [
+            {"params": matrices, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self.adamw = torch.optim.AdamW([group for group in groups if group["params"]], lr=peak)
+
+    def clip(self) -> float:
+        """Scale the gradients down to the largest norm allowed, and return the norm they had."""
+        return float(nn.utils.clip_grad_norm_(self.weights.values(), self.config.max_grad_norm))
+
+    def step(self, number: int) -> float:
+        """Move the weights, clear the gradients, and return the learning rate that was used."""
+        rate = learning_rate_at(number, self.steps, self.peak, self.config.schedule, self.config.warmup_steps)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        self.adamw.step()
+        self.adamw.zero_grad(set_to_none=True)
+        return rate
+
+    def state(self) -> dict[str, Tensor]:
+        """AdamW's averages and step counts, by weight and kind."""
+        return {
+            f"{name}|{kind}": value
+            for name, weight in self.weights.items()
+            for kind, value in self.adamw.state.get(weight, {}).items()
+        }
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        for key, value in state.items():
+            name, _, kind = key.rpartition("|")
+            weight = self.weights[name]
+            # AdamW keeps its step count on the CPU whatever the device of the weight.
+            self.adamw.state[weight][kind] = value if kind == "step" else value.to(weight)
+
+
+def count(weights: Iterable[Tensor]) -> int:
+    """Numbers in the weights."""
+    return sum(weight.numel() for weight in weights)
