@@ -23,7 +23,11 @@ class Section(BaseModel):
     """A section of the settings: frozen, every key known, every number inside its range."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        coerce_numbers_to_str=True,
+        allow_inf_nan=False,
     )
 
     @model_validator(mode="before")
@@ -56,11 +60,11 @@ class AdapterConfig(Section):
 
     kind: Literal["none", "lora"] = "none"
     """`none` trains all weights."""
-    rank: int = Field(8, ge=1)
+    rank: int = Field(default=8, ge=1)
     """Rank of the update of each adapted matrix."""
-    alpha: float = Field(32.0, gt=0)
+    alpha: float = Field(default=32.0, gt=0)
     """The update is scaled by alpha / rank."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout in front of the adapter. Above 0, policy and reference differ by its noise."""
     target_modules: list[str] | str | None = None
     """Names of the modules to adapt, or `all-linear`. Default: q_proj and v_proj, or what peft knows for the model."""
@@ -73,13 +77,13 @@ class DataConfig(Section):
     """Preference file: .jsonl or .json, plain or .gz."""
     eval: str | None = None
     """Held-out file. Without it `eval_fraction` of the prompts of `train` are held out."""
-    eval_fraction: float = Field(0.1, ge=0, lt=1)
+    eval_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of the prompts that is held out, chosen by a hash of the prompt."""
     format: Literal["auto", "preference", "dialogue", "rating", "completion"] = "auto"
     """What a row is; `auto` recognises it from the columns of the first row."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Our name of a column: yours. For example {chosen: response_a, rejected: response_b}."""
-    max_length: int | None = Field(None, ge=2)
+    max_length: int | None = Field(default=None, ge=2)
     """Most tokens of prompt and completion together. Default: what the model can take."""
     truncation: Literal["keep_end", "keep_start", "drop", "refuse"] = "keep_end"
     """What happens to longer rows: keep the prompt's end, keep its start, drop the row, or stop."""
@@ -87,7 +91,7 @@ class DataConfig(Section):
     """`auto`: the model's chat template, plain text where it has none. `plain`, or the path of a Jinja file."""
     skip_bad: bool = False
     """Write rows that cannot be used to rejected.jsonl with their reasons, instead of stopping at the first."""
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     """Read at most this many rows of each file."""
 
 
@@ -98,7 +102,7 @@ class LossConfig(BaseModel):
 
     name: str = "dpo"
     """Name of the loss in the registry."""
-    weight: float = Field(1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0)
     """How much this term counts beside others; each term has its own denominator."""
 
     @property
@@ -125,48 +129,48 @@ class ReferenceConfig(Section):
 class OptimConfig(Section):
     """How the weights move."""
 
-    learning_rate: float | None = Field(None, gt=0, lt=1)
+    learning_rate: float | None = Field(default=None, gt=0, lt=1)
     """Peak step size of AdamW. Default: 1e-5 for all weights, 1e-4 for an adapter."""
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     """What follows the warm-up: stay, or fall to zero at the last step."""
-    warmup_steps: int = Field(10, ge=0)
+    warmup_steps: int = Field(default=10, ge=0)
     """Steps over which the learning rate rises linearly to its peak."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """AdamW's decoupled decay of matrices; biases and norms are never decayed."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are scaled down to this L2 norm."""
 
 
 class TrainConfig(Section):
     """How long, in which steps."""
 
-    pairs_per_step: int = Field(32, ge=1)
+    pairs_per_step: int = Field(default=32, ge=1)
     """Comparisons (or ratings) that share one optimiser step, whatever the micro-batches."""
-    epochs: int = Field(1, ge=1)
+    epochs: int = Field(default=1, ge=1)
     """Passes over the training rows."""
-    max_steps: int | None = Field(None, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
     """Stop after this many steps."""
-    token_budget: int = Field(8192, ge=1)
+    token_budget: int = Field(default=8192, ge=1)
     """Most tokens of a micro-batch; a single longer group is a micro-batch of its own."""
     deterministic: bool = False
     """Refuse operations that are not reproducible to the bit (on a GPU; a CPU run always is)."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Determines the order of the rows, the adapter's initial weights, and dropout."""
 
 
 class CheckpointConfig(Section):
     """What survives an interruption."""
 
-    every: int = Field(100, ge=1)
+    every: int = Field(default=100, ge=1)
     """Steps between checkpoints; the last step and a signal save one too."""
-    keep: int = Field(2, ge=1)
+    keep: int = Field(default=2, ge=1)
     """How many of the newest whole checkpoints stay on disk."""
 
 
 class EvaluateConfig(Section):
     """When the held-out rows are scored."""
 
-    every: int = Field(0, ge=0)
+    every: int = Field(default=0, ge=0)
     """Steps between evaluations; 0 evaluates once, at the end."""
 
 

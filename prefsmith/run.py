@@ -97,13 +97,21 @@ def fit(
         Interrupted: a signal stopped it.
     """
     terms = [
-        resolve(each.name, each.settings, weight=each.weight, where="loss" if len(config.losses) == 1 else f"loss.{i}")
+        resolve(
+            each.name,
+            each.settings,
+            weight=each.weight,
+            where="loss" if len(config.losses) == 1 else f"loss.{i}",
+        )
         for i, each in enumerate(config.losses)
     ]
     objective = Objective(tuple(terms))
     if config.reference.kind == "none" and objective.needs_reference:
         name = next(term.entry.name for term in terms if term.entry.needs_reference)
-        what, fix = f"{name} compares the policy with a reference, and reference.kind is none", "leave it at auto"
+        what, fix = (
+            f"{name} compares the policy with a reference, and reference.kind is none",
+            "leave it at auto",
+        )
         raise ConfigError("reference.none", what, where="reference.kind", fix=fix)
     config = _with_folder(config)
     folder = Path(str(config.out))
@@ -211,9 +219,7 @@ class _Composition:
 
     def _read_file(self, path: str, side: str, record: dict[str, object]) -> Reading:
         data, before = self.config.data, len(self.rejects.rows)
-        reading = read_groups(
-            path, format=data.format, columns=data.columns, limit=data.limit, rejects=self.rejects
-        )
+        reading = read_groups(path, format=data.format, columns=data.columns, limit=data.limit, rejects=self.rejects)
         assert reading.schema is not None  # there is at least one group
         refused = len(self.rejects.rows) - before
         self.say(f"{path}: {reading.rows:,} rows; {reading.schema.describe()}")
@@ -284,7 +290,9 @@ class _Composition:
             model.requires_grad_(True)
         policy, choice = choose_path(model, probes, wanted=config.model.attention, max_length=max_length)
         trained = count(each for each in model.parameters() if each.requires_grad)
-        self.say(f"{loaded.origin}: {trained:,} of {count(model.parameters()):,} weights are trained, on {policy.device}")
+        self.say(
+            f"{loaded.origin}: {trained:,} of {count(model.parameters()):,} weights are trained, on {policy.device}"
+        )
         self.say(f"  path: {choice.describe()}; {policy.head.describe()}")
         reference = None
         if self.objective.needs_reference:
@@ -363,7 +371,9 @@ class _Composition:
                 self.rejects.write(self.folder / "rejected.jsonl")
         except OSError as error:
             what = f"the run's folder cannot be written: {error.strerror}"
-            raise TrainingError("run.write", what, where=str(self.folder), fix="make room, or choose another --out") from error
+            raise TrainingError(
+                "run.write", what, where=str(self.folder), fix="make room, or choose another --out"
+            ) from error
 
     def _finish(self, steps: int) -> Run:
         metrics = read_rows(self.folder / "metrics.jsonl")
@@ -468,7 +478,10 @@ def _claim(folder: Path, config: RunConfig, resume: bool) -> None:
         raise ConfigError("run.folder", "this is a file", where=str(folder), fix="give another folder with --out")
     if stored.is_file():
         if not resume:
-            what, fix = "the folder holds a run", "go on with it by --resume, or give another folder with --out"
+            what, fix = (
+                "the folder holds a run",
+                "go on with it by --resume, or give another folder with --out",
+            )
             raise ConfigError("run.exists", what, where=str(folder), fix=fix)
         _refuse_changes(load_settings(stored), config)
     elif folder.exists() and any(each.name != "LOCK" for each in folder.iterdir()):

@@ -10,9 +10,8 @@ Axes
 Log-probabilities are natural (nats), summed in float64 over the scored tokens of a completion.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float64, Int
@@ -141,17 +140,36 @@ def _join_tokens(parts: list[PerToken]) -> PerToken:
     )
 
 
-_Labels = TypeVar("_Labels", Preferences, Ratings)
+def join_labels(parts: Sequence[Labels], seqs: Sequence[int]) -> Labels:
+    """Labels of several batches as those of one, all of one kind; `seqs` is the number of completions in each batch.
+
+    Raises:
+        ValueError: the parts are of different kinds.
+    """
+    moved = [part.offset(sum(seqs[:index])) for index, part in enumerate(parts)]
+    comparisons = [part for part in moved if isinstance(part, Preferences)]
+    ratings = [part for part in moved if isinstance(part, Ratings)]
+    if comparisons and ratings:
+        raise ValueError("labels of different kinds cannot be joined")
+    return _join_ratings(ratings) if ratings else join_preferences(comparisons)
 
 
-def join_labels(parts: list[_Labels], seqs: list[int]) -> _Labels:
-    """Labels of several batches as those of one; `seqs` is the number of completions in each batch."""
-    starts = [sum(seqs[:index]) for index in range(len(seqs))]
-    moved = [part.offset(start) for part, start in zip(parts, starts, strict=True)]
-    return type(parts[0])(**dict(_joined_fields(moved)))
+def join_preferences(parts: Sequence[Preferences]) -> Preferences:
+    """Comparisons whose indices already count the sequences of the joined batch."""
+    return Preferences(
+        chosen=torch.cat([part.chosen for part in parts]),
+        rejected=torch.cat([part.rejected for part in parts]),
+        prob=torch.cat([part.prob for part in parts]),
+        weight=torch.cat([part.weight for part in parts]),
+        score_gap=torch.cat([part.score_gap for part in parts]),
+    )
 
 
-def _joined_fields(parts: list[_Labels]) -> Iterator[tuple[str, Tensor | None]]:
-    for entry in fields(parts[0]):
-        values = [getattr(part, entry.name) for part in parts]
-        yield entry.name, None if any(value is None for value in values) else torch.cat(values)
+def _join_ratings(parts: Sequence[Ratings]) -> Ratings:
+    mismatched = [part.mismatched for part in parts if part.mismatched is not None]
+    return Ratings(
+        seq=torch.cat([part.seq for part in parts]),
+        value=torch.cat([part.value for part in parts]),
+        weight=torch.cat([part.weight for part in parts]),
+        mismatched=torch.cat(mismatched) if mismatched else None,
+    )

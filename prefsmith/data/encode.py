@@ -13,7 +13,7 @@ tokenizer's end token, which many tokenizers never write.
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, cast
 
 from transformers import PreTrainedTokenizerBase
 
@@ -111,7 +111,7 @@ class Encoder:
         self.tokenizer, self.renderer = tokenizer, renderer
         self.max_length, self.truncation = max_length, truncation
         self.begin = _begin_id(tokenizer)
-        self.end = tokenizer.eos_token_id
+        self.end = cast("int | None", tokenizer.eos_token_id)
         self.ends = frozenset(end_ids) | ({self.end} if self.end is not None else set())
         self.counts = EncodingCounts()
         if renderer.template is None and self.end is None:
@@ -144,7 +144,9 @@ class Encoder:
             completions=tuple(cut[1]),
             views=tuple(_moved(view, place) for view in views),
             compared=tuple(
-                _moved_comparison(each, place) for each in group.comparisons if {each.better, each.worse} <= place.keys()
+                _moved_comparison(each, place)
+                for each in group.comparisons
+                if {each.better, each.worse} <= place.keys()
             ),
             whole_prompt=len(prompt),
         )
@@ -217,13 +219,14 @@ class Encoder:
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
             ids = self._pieces(text, typed)
-        ids = tuple(ids)  # pyright: ignore[reportArgumentType]  a single text gives a flat list
+        ids = cast("tuple[int, ...]", tuple(ids))
         if self.begin is not None and ids[:1] != (self.begin,):
             return (self.begin, *ids)
         return ids
 
     def _plain_ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]  # pyright: ignore[reportReturnType]
+        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return cast("list[int]", ids)
 
     def _pieces(self, text: str, typed: dict[str, str]) -> list[int]:
         """Control tokens of the template as such; the text between them in pieces, stand-ins put back as text."""
@@ -236,7 +239,7 @@ class Encoder:
             if piece:
                 ids += self._plain_ids(piece)
             if match:
-                ids.append(self.tokenizer.convert_tokens_to_ids(match.group()))  # pyright: ignore[reportArgumentType]
+                ids.append(cast("int", self.tokenizer.convert_tokens_to_ids(match.group())))
                 position = match.end()
         return ids
 
@@ -266,9 +269,9 @@ class Encoder:
 
 def _begin_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The begin token, if the tokenizer writes it in front of a text."""
-    written = tokenizer("a", add_special_tokens=True)["input_ids"]
-    begin = tokenizer.bos_token_id
-    return begin if begin is not None and list(written)[:1] == [begin] else None  # pyright: ignore[reportArgumentType]
+    written = cast("list[int]", tokenizer("a", add_special_tokens=True)["input_ids"])
+    begin = cast("int | None", tokenizer.bos_token_id)
+    return begin if begin is not None and written[:1] == [begin] else None
 
 
 def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ from prefsmith.types import Batch, Labels, Preferences, Ratings
 
 
 def plan(groups: Sequence[EncodedGroup], token_budget: int) -> list[list[int]]:
-    """Fill micro-batches of at most `token_budget` tokens with whole groups, largest first, each into the first that fits.
+    """Fill micro-batches of at most `token_budget` tokens with whole groups, largest first, each where it first fits.
 
     A group that is larger than the budget gets a micro-batch of its own. The same groups give the same plan.
 
@@ -60,7 +60,9 @@ def pack(groups: Sequence[EncodedGroup], *, mismatched: bool = True) -> Batch:
         completions=torch.tensor(completions),
         scored=torch.tensor(scored),
         labels=_labels(groups, firsts, foreign if mismatched else []),
-        compared=_preferences([(first, each) for first, group in zip(firsts, groups, strict=True) for each in group.compared]),
+        compared=_preferences(
+            [(first, each) for first, group in zip(firsts, groups, strict=True) for each in group.compared]
+        ),
         sources=tuple(group.group.source for group in groups),
     )
 

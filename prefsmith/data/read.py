@@ -89,7 +89,9 @@ def _line_rows(path: Path, file: IO[bytes], rejects: Rejects) -> Iterator[Row]:
             length = len(line) + _skip_to_line_end(file, line)
             what = f"a line of {length:,} bytes; a row is at most {LONGEST_LINE:,}"
             fix = "one row per line; is this file one long line of something else?"
-            rejects.refuse(DataError("data.long_line", what, where=source, fix=fix), line[:200].decode(errors="replace"))
+            rejects.refuse(
+                DataError("data.long_line", what, where=source, fix=fix), line[:200].decode(errors="replace")
+            )
             continue
         if number == 1:
             line = line.removeprefix(b"\xef\xbb\xbf")
@@ -167,7 +169,10 @@ def _parse(line: str, source: str) -> dict[str, object]:
 
 def _not_json(error: Exception, source: str) -> DataError:
     if isinstance(error, json.JSONDecodeError):
-        what, fix = f"not JSON: {error.msg} (column {error.colno})", "one JSON object per line, or one array of objects"
+        what, fix = (
+            f"not JSON: {error.msg} (column {error.colno})",
+            "one JSON object per line, or one array of objects",
+        )
     elif isinstance(error, RecursionError):
         what, fix = "the JSON is nested too deeply", "a row is an object of texts or lists of messages"
     else:
@@ -177,7 +182,12 @@ def _not_json(error: Exception, source: str) -> DataError:
 
 def _not_an_object(value: object, source: str) -> DataError:
     what = f"a row is a JSON object, not {type(value).__name__}"
-    return DataError("data.json", what, where=source, fix='for example {"prompt": "...", "chosen": "...", "rejected": "..."}')
+    return DataError(
+        "data.json",
+        what,
+        where=source,
+        fix='for example {"prompt": "...", "chosen": "...", "rejected": "..."}',
+    )
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

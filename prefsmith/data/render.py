@@ -90,17 +90,15 @@ class Renderer:
             if not text.startswith(prompt):
                 raise DataError(
                     "data.template_prefix",
-                    "the chat template writes the prompt differently once the answer follows, so the two cannot be told "
-                    f"apart: it ends {prompt[-40:]!r} before, and the whole goes on {_divergence(prompt, text)!r}",
+                    "the chat template writes the prompt differently once the answer follows, so the two cannot be "
+                    f"told apart: it ends {prompt[-40:]!r} before, and the whole goes on {_divergence(prompt, text)!r}",
                     where=group.source,
                     fix="give another template with data.template=FILE, or data.template=plain",
                 )
             texts.append(text)
         return Rendered(prompt, tuple(texts), typed)
 
-    def _apply(
-        self, messages: Sequence[object], group: Group, hide: Callable[[str], str], *, answer: bool
-    ) -> str:
+    def _apply(self, messages: Sequence[object], group: Group, hide: Callable[[str], str], *, answer: bool) -> str:
         try:
             text = self.tokenizer.apply_chat_template(
                 list(messages),  # pyright: ignore[reportArgumentType]  a message may carry tool calls beside texts
@@ -126,7 +124,9 @@ def _template(tokenizer: PreTrainedTokenizerBase, template: str) -> str | None:
         return Path(template).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         fix = "auto, plain, or the path of a Jinja file"
-        raise ConfigError("data.template_file", f"cannot read the template: {error}", where=template, fix=fix) from error
+        raise ConfigError(
+            "data.template_file", f"cannot read the template: {error}", where=template, fix=fix
+        ) from error
 
 
 def _plain(group: Group, completions: Sequence[Completion], typed: dict[str, str]) -> Rendered:
@@ -142,7 +142,10 @@ def _plain(group: Group, completions: Sequence[Completion], typed: dict[str, str
 
 def _refuse_tools(group: Group) -> None:
     assert not isinstance(group.prompt, str)
-    messages = [*group.prompt, *(message for completion in group.completions for message in completion.messages)]
+    messages = [
+        *group.prompt,
+        *(message for completion in group.completions for message in completion.messages),
+    ]
     if group.tools or any(message.extra for message in messages):
         keys = "tools" if group.tools else ", ".join(next(message.extra for message in messages if message.extra))
         what = f"the row has {keys}, which plain text cannot say"

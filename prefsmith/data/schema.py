@@ -259,7 +259,10 @@ def _split_pair(
                 where=source,
                 fix="add a prompt column, or give chosen and rejected as lists of messages",
             )
-    (prompt, answer), (other, worse_answer) = dialogue.split_last_answer(chosen), dialogue.split_last_answer(rejected)
+    (prompt, answer), (other, worse_answer) = (
+        dialogue.split_last_answer(chosen),
+        dialogue.split_last_answer(rejected),
+    )
     _same_prompt(prompt, other, source)
     messages = dialogue.to_messages(prompt)
     if messages is None or not all(text[:1] in ("", " ") for text in (answer, worse_answer)):
@@ -298,7 +301,9 @@ def _without_prompt(side: Prompt, prompt: Prompt, source: str) -> Completion:
         raise DataError("data.diverge", what, where=source, fix="leave the prompt out of the sides, or drop its column")
     if not side or side[-1].role != "assistant":
         what = "a side given as messages is one message of the assistant"
-        raise DataError("data.messages", what, where=source, fix='for example [{"role": "assistant", "content": "..."}]')
+        raise DataError(
+            "data.messages", what, where=source, fix='for example [{"role": "assistant", "content": "..."}]'
+        )
     return Completion(messages=side[-1:])
 
 
@@ -313,7 +318,9 @@ def _label(cell: "_Cells") -> float:
 def _first_of_its_id(group: Group, seen: dict[str, str]) -> None:
     if group.id in seen:
         what = f"the id {group.id!r} is also that of {seen[group.id]}"
-        raise DataError("data.id", what, where=group.source, fix="ids name rows, so each stands once; or drop the column")
+        raise DataError(
+            "data.id", what, where=group.source, fix="ids name rows, so each stands once; or drop the column"
+        )
     seen[group.id] = group.source
 
 
@@ -438,6 +445,6 @@ def _kind_of(value: object) -> str:
 
 def iter_texts(group: Group) -> Iterator[str]:
     """Every text of the group that a person wrote."""
-    yield from [group.prompt] if isinstance(group.prompt, str) else [message.content for message in group.prompt]
+    yield from ([group.prompt] if isinstance(group.prompt, str) else [message.content for message in group.prompt])
     for completion in group.completions:
         yield completion.content

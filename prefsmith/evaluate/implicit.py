@@ -50,7 +50,12 @@ def held_out(
     row = as_row(scored, objective)
     for name, share in (("accuracy", accuracy), ("shorter_accuracy", shorter)):
         if share is not None:
-            row |= {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high, f"{name}_n": share.n}
+            row |= {
+                name: share.value,
+                f"{name}_low": share.low,
+                f"{name}_high": share.high,
+                f"{name}_n": share.n,
+            }
     return HeldOut(row, accuracy, shorter)
 
 

@@ -24,7 +24,7 @@ def evaluate(term: Term, scores: SequenceScores, labels: Labels) -> tuple[Losses
         return term(dataclasses.replace(scores, policy=policy), labels)
 
     beyond = scores.policy - inside
-    _, rise = torch.func.jvp(at, (inside.detach(),), (beyond.detach(),))
+    rise: Tensor = torch.func.jvp(at, (inside.detach(),), (beyond.detach(),))[1]
     # The value is taken at c while the gradient goes to x unchanged.
     straight = scores.policy + (inside - scores.policy).detach()
     return at(straight) + rise.detach(), outside

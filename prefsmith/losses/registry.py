@@ -141,7 +141,17 @@ def loss(
     def register(fn: LossFn) -> LossFn:
         assert name not in LOSSES, f"two losses are called {name!r}"
         LOSSES[name] = Entry(
-            name, fn, kind, frozenset(needs), soft_labels, across_step, mismatched, desirable_only, start, first_move, domain
+            name,
+            fn,
+            kind,
+            frozenset(needs),
+            soft_labels,
+            across_step,
+            mismatched,
+            desirable_only,
+            start,
+            first_move,
+            domain,
         )
         return fn
 
@@ -155,7 +165,9 @@ def resolve(name: str, settings: Mapping[str, Any], *, weight: float = 1.0, wher
         ConfigError: no loss or setting has that name, or a value is of the wrong kind or outside its range.
     """
     if name not in LOSSES:
-        raise ConfigError("loss.unknown", f"no loss is called {name!r}", where=f"{where}.name", fix=nearest(name, LOSSES))
+        raise ConfigError(
+            "loss.unknown", f"no loss is called {name!r}", where=f"{where}.name", fix=nearest(name, LOSSES)
+        )
     entry = LOSSES[name]
     fixed = entry.defaults
     hints = get_type_hints(inspect.unwrap(entry.fn), include_extras=True)

@@ -11,7 +11,12 @@ RatingLosses = Float64[Tensor, " rating"]
 
 
 def _kto_start(
-    scores: SequenceScores, ratings: Ratings, *, desirable_weight: float, undesirable_weight: float, **_settings: float
+    scores: SequenceScores,
+    ratings: Ratings,
+    *,
+    desirable_weight: float,
+    undesirable_weight: float,
+    **_settings: float,
 ) -> RatingLosses:
     return _kto_weight(ratings, desirable_weight, undesirable_weight) / 2
 
@@ -33,7 +38,7 @@ def kto(
     desirable_weight: NonNegative = 1.0,
     undesirable_weight: NonNegative = 1.0,
 ) -> RatingLosses:
-    """Kahneman-Tversky optimisation: raise what was liked above what the policy gives to any answer, lower what was not.
+    """Kahneman-Tversky optimisation: raise what was liked above what any answer gets, lower what was not.
 
         desirable    L = w_D (1 - s(beta (D - z0)))
         undesirable  L = w_U (1 - s(beta (z0 - D)))

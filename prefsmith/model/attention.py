@@ -1,9 +1,9 @@
 """Attention over a packed forest, for unmodified models: each token sees its prompt, then its own completion.
 
 Registered with transformers under `FOREST`, with SDPA's own masks, so that a call without trees (generation, a padded
-batch) is an ordinary SDPA call. A forest call hands `trees` through the model's keyword arguments and a mask that stands
-for nothing: transformers passes a mask of four axes on untouched and builds none itself. (It would otherwise take the
-jumps of the positions for borders of packed documents and cut the completions off from their prompt.)
+batch) is an ordinary SDPA call. A forest call hands `trees` through the model's keyword arguments, and a mask that
+stands for nothing: transformers passes a mask of four axes on untouched and builds none itself. (It would otherwise
+take the jumps of the positions for borders of packed documents and cut the completions off from their prompt.)
 """
 
 from typing import Any
@@ -20,10 +20,17 @@ from prefsmith.model.forest import Tree
 
 FOREST = "prefsmith_forest"
 
-Heads = Float[Tensor, "1 head token width"]
+Heads = Float[Tensor, "1 _ _ _"]  # head (fewer for keys), token, width
 
 # Arguments that models hand to every attention function and that change nothing of what is computed here.
-_HARMLESS = {"position_ids", "use_cache", "cache_position", "output_attentions", "output_hidden_states", "cache"}
+_HARMLESS = {
+    "position_ids",
+    "use_cache",
+    "cache_position",
+    "output_attentions",
+    "output_hidden_states",
+    "cache",
+}
 
 
 class UnsupportedAttention(ValueError):
@@ -81,7 +88,13 @@ def forest_attention(
 
 
 def _tree(
-    query: Heads, key: Heads, value: Heads, tree: Tree, window: int | None, scaling: float | None, dropout: float
+    query: Heads,
+    key: Heads,
+    value: Heads,
+    tree: Tree,
+    window: int | None,
+    scaling: float | None,
+    dropout: float,
 ) -> list[Heads]:
     """Outputs of a tree's tokens in the order in which they stand: trunk with first branch, then the others."""
     (start, first_end), trunk_end = (tree.start, tree.branches[0][1]), tree.trunk_end
@@ -95,7 +108,9 @@ def _tree(
     return outputs
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, window: int | None, scaling: float | None, dropout: float) -> Tensor:
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, window: int | None, scaling: float | None, dropout: float
+) -> Tensor:
     """Causal attention of the last tokens of a sequence to all of it."""
     queries, keys = query.shape[2], key.shape[2]
     whole = queries == keys and (window is None or window >= keys)

@@ -52,9 +52,7 @@ def forest(batch: Batch) -> Forest:
         positions[start:end] = torch.arange(trunk, trunk + end - start)
         before[start] = trunk_end - 1
         branches[group].append((start, end))
-    trees = tuple(
-        Tree(start, end, tuple(ends)) for (start, end), ends in zip(prompts, branches, strict=True)
-    )
+    trees = tuple(Tree(start, end, tuple(ends)) for (start, end), ends in zip(prompts, branches, strict=True))
     device = batch.ids.device
     return Forest(
         positions=positions.to(device),

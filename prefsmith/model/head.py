@@ -49,18 +49,17 @@ class Head:
 
     @torch.no_grad()
     def _is_all(self, linear: nn.Linear) -> bool:
-        rows = torch.randn(
-            4, linear.in_features, generator=torch.Generator().manual_seed(0), dtype=torch.float32
-        ).to(linear.weight)
+        rows = torch.randn(4, linear.in_features, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(
+            linear.weight
+        )
         return bool(torch.equal(self.own(rows), linear(rows)))
 
     @torch.no_grad()
     def _width(self) -> int:
         if self.linear is not None:
             return self.linear.out_features
-        hidden = self.model.get_input_embeddings().weight
         width = self.model.config.get_text_config().hidden_size
-        return self.own(torch.zeros(1, width, dtype=hidden.dtype, device=hidden.device)).shape[-1]
+        return self.own(torch.zeros(1, width, dtype=self.model.dtype, device=self.model.device)).shape[-1]
 
 
 class _Body(nn.Module):

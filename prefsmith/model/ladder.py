@@ -66,7 +66,7 @@ def choose_path(
         ConfigError: no path, or not the wanted one, gives the model's own numbers.
     """
     causal = unwrapped(model)
-    own_attention = causal.config._attn_implementation
+    own_attention = causal.config._attn_implementation or "eager"
     barred = _barred(causal)
     stretched = _length_dependent(causal, max_length)
     truth = [_own_forward(model, probe) for probe in probes]

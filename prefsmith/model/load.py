@@ -4,10 +4,17 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from prefsmith.config import ModelConfig
@@ -55,10 +62,12 @@ def describe_loaded(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
     Raises:
         ConfigError: the tokenizer has more tokens than the model.
     """
-    rows, tokens = model.get_input_embeddings().weight.shape[0], len(tokenizer)
+    rows, tokens = embedded_tokens(model), len(tokenizer)
     if tokens > rows:
         what = f"the tokenizer has {tokens} tokens and the model embeds {rows}: they do not belong together"
-        raise ConfigError("model.tokenizer", what, where=origin, fix="use the tokenizer that the model was trained with")
+        raise ConfigError(
+            "model.tokenizer", what, where=origin, fix="use the tokenizer that the model was trained with"
+        )
     settings = getattr(model, "generation_config", None)
     ends = getattr(settings, "eos_token_id", None)
     ends = {ends} if isinstance(ends, int) else set(ends or ())
@@ -111,7 +120,7 @@ def load_model(origin: str, *, device: str, trust_remote_code: bool) -> PreTrain
     """
     try:
         config = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code)
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             origin,
             config=config,
             dtype=torch.float32,
@@ -121,15 +130,26 @@ def load_model(origin: str, *, device: str, trust_remote_code: bool) -> PreTrain
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         what = f"the model cannot be loaded: {str(error).strip().splitlines()[0]}"
-        raise ConfigError("model.load", what, where=origin, fix="check the folder, or the hub id and the network") from error
+        raise ConfigError(
+            "model.load", what, where=origin, fix="check the folder, or the hub id and the network"
+        ) from error
+    model, info = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
     if getattr(config, "is_encoder_decoder", False):
         raise ConfigError("model.kind", "this is an encoder-decoder, not a causal language model", where=origin)
     missing = sorted({*info["missing_keys"], *info["mismatched_keys"]})
     if missing:
         shown = ", ".join(map(str, missing[:3]))
         what = f"{len(missing)} weights are not in the files and would be random: {shown}"
-        raise ConfigError("model.weights", what, where=origin, fix="the folder holds another model's weights, or not all")
-    return model.to(find_device(device)).eval()
+        raise ConfigError(
+            "model.weights", what, where=origin, fix="the folder holds another model's weights, or not all"
+        )
+    cast("nn.Module", model).to(find_device(device))
+    return model.eval()
+
+
+def embedded_tokens(model: PreTrainedModel) -> int:
+    """How many different ids the model can read."""
+    return cast("nn.Embedding", model.get_input_embeddings()).weight.shape[0]
 
 
 def load_tokenizer(origin: str, *, trust_remote_code: bool) -> PreTrainedTokenizerBase:
@@ -167,8 +187,8 @@ def digest(model: nn.Module) -> str:
     total = hashlib.sha256()
     for name, weight in sorted(model.named_parameters(), key=lambda item: item[0]):
         total.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        flat = weight.detach().to("cpu").contiguous().view(torch.uint8)
-        total.update(memoryview(flat.numpy().reshape(-1)))
+        flat = weight.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
+        total.update(memoryview(cast("Any", flat.numpy())))
     return total.hexdigest()
 
 

@@ -28,7 +28,7 @@ def plain_head_logprobs(
     Returns:
         float32 log-probabilities in nats (float64 for a float64 model).
     """
-    return _PlainHead.apply(rows, weight, bias, targets)  # pyright: ignore[reportReturnType]
+    return _PlainHead.apply(rows, weight, bias, targets)
 
 
 class _PlainHead(torch.autograd.Function):
@@ -84,15 +84,12 @@ def own_head_logprobs(rows: Rows, head: Callable[[Tensor], Tensor], targets: Tar
         return logits.gather(1, part_targets[:, None])[:, 0] - logits.logsumexp(-1)
 
     parts = [
-        checkpoint(chunk, rows[part], targets[part], use_reentrant=False)
-        for part in _chunks(rows.shape[0], vocabulary)
+        checkpoint(chunk, rows[part], targets[part], use_reentrant=False) for part in _chunks(rows.shape[0], vocabulary)
     ]
-    return torch.cat(parts)  # pyright: ignore[reportArgumentType]  checkpoint returns what the function returns
+    return torch.cat(parts)
 
 
-def sum_per_sequence(
-    tokens: Float64[Tensor, " scored"], lengths: Int[Tensor, " seq"]
-) -> Float64[Tensor, " seq"]:
+def sum_per_sequence(tokens: Float64[Tensor, " scored"], lengths: Int[Tensor, " seq"]) -> Float64[Tensor, " seq"]:
     """Sums over runs of the given lengths, in float64: a sum of 1500 nats in float32 loses 1e-4."""
     owner = torch.repeat_interleave(torch.arange(lengths.shape[0]), lengths)
     return torch.zeros(lengths.shape[0], dtype=torch.float64).index_add(0, owner, tokens)

@@ -13,7 +13,12 @@ from prefsmith.types import Batch
 
 
 def make_reference(
-    policy: Scorer, config: ReferenceConfig, model: ModelConfig, probes: Sequence[Batch], *, max_length: int | None
+    policy: Scorer,
+    config: ReferenceConfig,
+    model: ModelConfig,
+    probes: Sequence[Batch],
+    *,
+    max_length: int | None,
 ) -> tuple[Frozen, str]:
     """The reference and a line that says what it is.
 
@@ -41,7 +46,7 @@ def _another(
 ) -> tuple[Frozen, str]:
     origin = load.check_origin(path)
     other = load.load_model(origin, device=model.device, trust_remote_code=model.trust_remote_code)
-    rows, own = other.get_input_embeddings().weight.shape[0], policy.causal.get_input_embeddings().weight.shape[0]
+    rows, own = load.embedded_tokens(other), load.embedded_tokens(policy.causal)
     if rows < own:
         what = f"the reference embeds {rows} tokens and the policy {own}, so they do not read the same ids"
         fix = "the reference shares the policy's tokenizer"

@@ -1,8 +1,8 @@
 """Log-probabilities of a batch under a model, along one of three paths that give the same numbers.
 
-    shared   each prompt once, its completions behind it; attention over the forest
-    packed   each completion with a prompt of its own, end to end in one row
-    padded   one sequence a row, padded at the end, through the model's own attention
+shared   each prompt once, its completions behind it; attention over the forest
+packed   each completion with a prompt of its own, end to end in one row
+padded   one sequence a row, padded at the end, through the model's own attention
 """
 
 from collections.abc import Callable
@@ -46,7 +46,8 @@ class Scorer:
     """
 
     def __init__(self, model: nn.Module, path: Path, *, rows_at_once: int | None = None) -> None:
-        self.model, self.path, self.rows_at_once = model, path, rows_at_once
+        self.model, self.rows_at_once = model, rows_at_once
+        self.path: Path = path
         self.causal: PreTrainedModel = unwrapped(model)
         if path != "padded":
             self.causal.set_attn_implementation(FOREST)
@@ -115,7 +116,9 @@ class Frozen:
         without_adapter: makes the context in which the adapter is off.
     """
 
-    def __init__(self, scorer: Scorer, without_adapter: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    def __init__(
+        self, scorer: Scorer, without_adapter: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self.scorer, self.without_adapter = scorer, without_adapter
 
     def token_nats(self, batch: Batch) -> TokenNats:

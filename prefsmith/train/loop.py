@@ -100,9 +100,7 @@ class Trainer:
         """One optimiser step: gradient, checks, update. The weights move last."""
         started = time.perf_counter()
         sources = [group.group.source for group in step.groups]
-        scored = accumulate_step(
-            self.policy, self.reference, self.objective, step.groups, self.rhythm.token_budget
-        )
+        scored = accumulate_step(self.policy, self.reference, self.objective, step.groups, self.rhythm.token_budget)
         if step.number == 1 and self.rhythm.same_start:
             require_same_start(scored, sources)
         grad_norm = self.optimizer.clip()

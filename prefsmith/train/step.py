@@ -32,6 +32,7 @@ from prefsmith.types import (
     SequenceScores,
     TokenNats,
     join_labels,
+    join_preferences,
     join_scores,
 )
 
@@ -128,7 +129,9 @@ def accumulate_step(
         batch = pack([groups[index] for index in members])
         reference_nats = None if reference is None else reference.token_nats(batch)
 
-        def weigh(nats: TokenNats, batch: Batch = batch, reference_nats: TokenNats | None = reference_nats) -> TokenNats:
+        def weigh(
+            nats: TokenNats, batch: Batch = batch, reference_nats: TokenNats | None = reference_nats
+        ) -> TokenNats:
             scores = _scores(nats, reference_nats, batch, objective.needs_tokens)
             _require_finite_scores(scores, batch)
             graded = _grade(objective, nats, scores, batch.labels, denominators)
@@ -140,7 +143,11 @@ def accumulate_step(
 
 
 def score_step(
-    policy: Scores, reference: Scores | None, objective: Objective, groups: Sequence[EncodedGroup], token_budget: int
+    policy: Scores,
+    reference: Scores | None,
+    objective: Objective,
+    groups: Sequence[EncodedGroup],
+    token_budget: int,
 ) -> Scored:
     """The same without gradient: the objective on the groups as one step."""
     whole = _score_whole(policy, reference, objective, groups, token_budget)
@@ -150,7 +157,11 @@ def score_step(
 
 
 def _two_passes(
-    policy: Scorer, reference: Scores | None, objective: Objective, groups: Sequence[EncodedGroup], token_budget: int
+    policy: Scorer,
+    reference: Scores | None,
+    objective: Objective,
+    groups: Sequence[EncodedGroup],
+    token_budget: int,
 ) -> Scored:
     whole = _score_whole(policy, reference, objective, groups, token_budget)
     denominators = _denominators(groups, len(objective.terms))
@@ -175,7 +186,11 @@ class _Whole:
 
 
 def _score_whole(
-    policy: Scores, reference: Scores | None, objective: Objective, groups: Sequence[EncodedGroup], token_budget: int
+    policy: Scores,
+    reference: Scores | None,
+    objective: Objective,
+    groups: Sequence[EncodedGroup],
+    token_budget: int,
 ) -> _Whole:
     micro_batches = plan(groups, token_budget)
     batches = [pack([groups[index] for index in members]) for members in micro_batches]
@@ -191,15 +206,13 @@ def _score_whole(
         nats=torch.cat(nats),
         scores=join_scores(scores),
         labels=labels,
-        compared=join_labels([batch.compared for batch in batches], seqs),
+        compared=_join_compared([batch.compared for batch in batches], seqs),
         micro_batches=micro_batches,
         own=[_own_tokens(batch) for batch in batches],
     )
 
 
-def _scores(
-    nats: TokenNats, reference_nats: TokenNats | None, batch: Batch, needs_tokens: bool
-) -> SequenceScores:
+def _scores(nats: TokenNats, reference_nats: TokenNats | None, batch: Batch, needs_tokens: bool) -> SequenceScores:
     lengths = batch.scored_per_seq()
     per_token = None
     if needs_tokens:
@@ -259,9 +272,13 @@ def _joined(parts: list[Scored]) -> Scored:
         loss=math.fsum(part.loss for part in parts),
         scores=join_scores([part.scores for part in parts]),
         labels=tuple(join_labels([part.labels[term] for part in parts], seqs) for term in terms),
-        compared=join_labels([part.compared for part in parts], seqs),
+        compared=_join_compared([part.compared for part in parts], seqs),
         outside=sum(part.outside for part in parts),
     )
+
+
+def _join_compared(parts: Sequence[Preferences], seqs: Sequence[int]) -> Preferences:
+    return join_preferences([part.offset(sum(seqs[:index])) for index, part in enumerate(parts)])
 
 
 def _require_finite_scores(scores: SequenceScores, batch: Batch) -> None:

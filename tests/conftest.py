@@ -1,0 +1,25 @@
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("prefsmith", deadline=None, max_examples=60, derandomize=True)
+settings.load_profile("prefsmith")
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Tiny models are faster on one thread, and give the same bits on every machine of a kind."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Real data and models beside the repository; tests that use them are skipped where they are absent."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("../shared is not on this machine")
+    return SHARED / "data"
