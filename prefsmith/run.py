@@ -484,7 +484,7 @@ def _claim(folder: Path, config: RunConfig, resume: bool) -> None:
             )
             raise ConfigError("run.exists", what, where=str(folder), fix=fix)
         _refuse_changes(load_settings(stored), config)
-    elif folder.exists() and any(each.name != "LOCK" for each in folder.iterdir()):
+    elif folder.exists() and not _vacant(folder):
         what, fix = "the folder is not empty and holds no run", "give another folder with --out"
         raise ConfigError("run.exists", what, where=str(folder), fix=fix)
     try:
@@ -492,6 +492,12 @@ def _claim(folder: Path, config: RunConfig, resume: bool) -> None:
     except OSError as error:
         what = f"the folder cannot be made: {error.strerror}"
         raise ConfigError("run.folder", what, where=str(folder), fix="give another folder with --out") from error
+
+
+def _vacant(folder: Path) -> bool:
+    """Whether nothing is in the folder but what a start leaves that failed before it wrote its settings."""
+    names = {each.name for each in folder.iterdir()} - {"LOCK", "crash.log"}
+    return names <= {"checkpoints"} and not any((folder / "checkpoints").glob("*"))
 
 
 def _refuse_changes(stored: RunConfig, now: RunConfig) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int
@@ -39,6 +39,7 @@ IGNORED_LABEL = -100  # transformers' label of a token that is not scored
 START_TOLERANCE = 1e-3  # nats by which policy and reference may differ before the first step
 
 
+@runtime_checkable
 class Constraint(Protocol):
     """A penalty that is added to the loss; it must depend on the model through gradients to have an effect."""
 

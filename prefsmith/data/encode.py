@@ -257,7 +257,9 @@ class Encoder:
             fix = "raise data.max_length, or data.truncation=keep_end"
             raise DataError("data.too_long", what, where=group.source, fix=fix)
         if self.truncation == "keep_end":
-            shorter = _prompt_end(prompt, self.max_length - longest, self.begin)
+            # The template may write the begin token where the tokenizer does not; either is kept.
+            begin = cast("int | None", self.tokenizer.bos_token_id)
+            shorter = _prompt_end(prompt, self.max_length - longest, begin)
             if len(shorter) < len(prompt):
                 kinds.add("with a prompt cut")
             prompt = shorter

@@ -124,9 +124,11 @@ def _array_rows(path: Path, file: IO[bytes], rejects: Rejects) -> Iterator[Row]:
 
     while True:
         position = _past_space(text, position)
-        if text[position : position + 1] in ("]", ""):
-            break
         source = place(position)
+        if text[position : position + 1] == "]":
+            if _past_space(text, position + 1) < len(text):
+                raise DataError("data.json", "text stands behind the array", where=source, fix="keep the array alone")
+            break
         try:
             value, end = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
@@ -139,7 +141,8 @@ def _array_rows(path: Path, file: IO[bytes], rejects: Rejects) -> Iterator[Row]:
         if text[position : position + 1] == ",":
             position += 1
         elif text[position : position + 1] != "]":
-            raise DataError("data.json", "the array is cut off or lacks a comma", where=place(position))
+            what, fix = "the array is cut off or lacks a comma", "write or fetch the file again"
+            raise DataError("data.json", what, where=place(position), fix=fix)
 
 
 def _past_space(text: str, position: int) -> int:

@@ -45,7 +45,9 @@ class Renderer:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str = "auto") -> None:
         self.tokenizer = tokenizer
         self.template = _template(tokenizer, template)
-        control = sorted(set(map(str, tokenizer.all_special_tokens)), key=len, reverse=True)
+        # Llama 3 marks its header tokens as special without giving them a name; `all_special_tokens` lacks those.
+        added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+        control = sorted({*map(str, tokenizer.all_special_tokens), *added}, key=len, reverse=True)
         self.control = re.compile("|".join(map(re.escape, control)) or r"(?!)")
 
     def describe(self) -> str:

@@ -8,9 +8,9 @@ Formats:
 In the last two, `messages` may stand for prompt and completion: its last message is the completion.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from prefsmith.data import dialogue
@@ -99,9 +99,7 @@ def read_groups(
     path, rejects = Path(path), rejects if rejects is not None else Rejects()
     reading, seen = Reading(), dict[str, str]()
     refused_before = len(rejects.rows)
-    for row in read_rows(path, rejects):
-        if limit is not None and reading.rows == limit:
-            break
+    for row in islice(read_rows(path, rejects), limit):
         reading.rows += 1
         if reading.schema is None:
             reading.schema = recognise(row, format, columns or {})
@@ -361,7 +359,8 @@ class _Cells:
     def messages(self, name: str) -> tuple[Message, ...]:
         value = self.content(name)
         if isinstance(value, str):
-            raise DataError("data.type", f"{name} is a text, not a list of messages", where=self.source)
+            what, fix = f"{name} is a text, not a list of messages", 'for example [{"role": "user", "content": "..."}]'
+            raise DataError("data.type", what, where=self.source, fix=fix)
         return value
 
     def completion(self, name: str) -> Completion:
@@ -380,7 +379,7 @@ class _Cells:
         if isinstance(value, bool) or not isinstance(value, int | float):
             what = f"{self.columns[name]} is {value!r}, not a number"
             raise DataError("data.type", what, where=self.source, fix="give a number in every row")
-        if math.isnan(value) or not low <= value <= high:
+        if not low <= value <= high:  # NaN is in no range
             code = "data.probability" if name == "prob" else "data.weight"
             what = f"{self.columns[name]} is {value}, outside [{low:g}, {high:g}]"
             fix = "it is the probability that chosen is better" if name == "prob" else "give a finite number >= 0"
@@ -404,7 +403,8 @@ class _Cells:
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(tool, dict) for tool in value):
-            raise DataError("data.type", "tools is not a list of JSON schemas", where=self.source)
+            what, fix = "tools is not a list of JSON schemas", "give a list of objects, or null"
+            raise DataError("data.type", what, where=self.source, fix=fix)
         return tuple(value)
 
     def _as_text(self, value: object, name: str) -> str:

@@ -71,7 +71,7 @@ def kto(
         raise ValueError("kto needs mismatched sequences for its KL term")
     ratio = scores.log_ratio()
     z0 = ratio[ratings.mismatched].mean().clamp(min=0).detach()
-    sign = torch.where(ratings.value > 0.5, 1.0, -1.0)
+    sign = torch.where(ratings.value > 0.5, torch.ones_like(ratings.value), -torch.ones_like(ratings.value))
     weight = _kto_weight(ratings, desirable_weight, undesirable_weight)
     return weight * (1 - torch.sigmoid(beta * sign * (ratio[ratings.seq] - z0)))
 

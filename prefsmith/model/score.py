@@ -7,7 +7,7 @@ padded   one sequence a row, padded at the end, through the model's own attentio
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float64
@@ -28,6 +28,7 @@ Weigh = Callable[[Float64[Tensor, " scored"]], Float64[Tensor, " scored"]]
 """Token log-probabilities to the derivative of the objective by each of them."""
 
 
+@runtime_checkable
 class Scores(Protocol):
     """Whatever gives log-probabilities without gradient: a reference, a policy."""
 

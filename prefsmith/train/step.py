@@ -182,7 +182,7 @@ class _Whole:
     labels: tuple[Labels, ...]
     compared: Preferences
     micro_batches: list[list[int]]
-    own: list[Bool[Tensor, " scored"]]
+    own: list[Bool[Tensor, " _"]]  # one length for each micro-batch
 
 
 def _score_whole(
