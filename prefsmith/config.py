@@ -428,6 +428,7 @@ def _set(settings: Settings, path: tuple[str, ...], value: object, origin: str) 
             here = here[_list_index(here, part, path, origin)]
         else:
             below = here.setdefault(part, {})
+            settings.origins.setdefault(path[: depth + 1], origin)
             if below is None or (part == "loss" and isinstance(below, str)):
                 below = here[part] = {} if below is None else {"name": below}
             if not isinstance(below, dict | list):
@@ -451,7 +452,8 @@ def _list_index(items: list[Any], part: str, path: tuple[str, ...], origin: str)
 def _as_config_error(error: ValidationError, settings: Settings) -> ConfigError:
     """The first of pydantic's findings, in our words and with its place."""
     details = error.errors(include_url=False)
-    first = details[0]
+    # A union reports every member that the value is not; what is wrong inside the member that it is says more.
+    first = next((each for each in details if each["type"] not in ("model_type", "list_type")), details[0])
     # pydantic names the member of a union (LossConfig, list[...]) as a step of the path: it is no key.
     path = [part for part in first["loc"] if not (isinstance(part, str) and ("[" in part or part == "LossConfig"))]
     key = ".".join(str(part) for part in path)

@@ -8,7 +8,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -182,17 +182,14 @@ class _Composition:
         if self.objective.mismatched and held.groups:
             held = _Rows(list(with_mismatched(held.groups, encoder.add_mismatched)), held.record)
         self._write_records({**record, "train_encoded": train.record, "eval_encoded": held.record})
-        trainer = self._trainer(policy, reference, stream, held.groups, identity)
-        done = self._resume(trainer, identity) if resume else 0
-        say(f"{len(stream)} steps of {config.train.pairs_per_step} {'comparisons' if self._pairwise else 'ratings'}")
-        steps = trainer.run(done)
-        trainer.log.close()
+        with closing(MetricsLog(self.folder / "metrics.jsonl")) as log:
+            trainer = self._trainer(policy, reference, stream, held.groups, identity, log)
+            done = self._resume(trainer, identity) if resume else 0
+            labels = "comparisons" if self.wanted[0].kind == "pairwise" else "ratings"
+            say(f"{len(stream)} steps of {config.train.pairs_per_step} {labels}")
+            steps = trainer.run(done)
         export(policy.model, loaded, self.folder, template=encoder.renderer.template)
         return self._finish(steps)
-
-    @property
-    def _pairwise(self) -> bool:
-        return self.wanted[0].kind == "pairwise"
 
     def _read(self, groups: Sequence[Group] | None) -> tuple[list[Group], list[Group], dict[str, object]]:
         """Training and held-out rows, and what was read."""
@@ -313,6 +310,7 @@ class _Composition:
         stream: Stream,
         held: Sequence[EncodedGroup],
         identity: Mapping[str, Any],
+        log: MetricsLog,
     ) -> Trainer:
         config = self.config
 
@@ -326,7 +324,7 @@ class _Composition:
             stream,
             Optimizer(policy.model, config.optim, peak=config.learning_rate, steps=len(stream)),
             store=CheckpointStore(self.folder / "checkpoints", keep=config.checkpoint.keep),
-            log=MetricsLog(self.folder / "metrics.jsonl"),
+            log=log,
             rhythm=Rhythm(
                 token_budget=config.train.token_budget,
                 checkpoint_every=config.checkpoint.every,

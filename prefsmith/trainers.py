@@ -340,7 +340,7 @@ class ConstitutionalDPOTrainer(DPOTrainer):
         allow_other_reference: bool = False,
     ) -> None:
         super().__init__(model, ref_model, beta, lr, allow_other_reference=allow_other_reference)
-        self.constraints = {_name_of(each, index): each for index, each in enumerate(constraints)}
+        self.constraints = dict(zip(_names_of(constraints), constraints, strict=True))
         self._values: dict[str, float] = {}
 
     def compute_loss(
@@ -388,7 +388,7 @@ def sequence_logprobs(model: nn.Module, x: Mapping[str, Tensor]) -> Float64[Tens
     inputs = {"input_ids": ids}
     if (mask := x.get("attention_mask")) is not None:
         inputs["attention_mask"] = mask
-        if not bool(mask[:, 0].all()) and "position_ids" in inspect.signature(model.forward).parameters:
+        if not bool(mask[:, 0].all()) and "position_ids" in inspect.signature(adapters.unwrapped(model).forward).parameters:
             # Padding in front: positions count from the first token, as they do without it.
             inputs["position_ids"] = (mask.long().cumsum(1) - 1).clamp(min=0)
     logits = _logits_of(model(**inputs))[:, :-1][scored]
@@ -454,6 +454,8 @@ def _require_same_start(pi_logps: Tensor, ref_logps: Tensor) -> None:
         )
 
 
-def _name_of(constraint: Constraint, index: int) -> str:
-    name = getattr(constraint, "__name__", type(constraint).__name__)
-    return f"{name}_{index}" if name == "<lambda>" else name
+def _names_of(constraints: Sequence[Constraint]) -> list[str]:
+    """The constraints' names; with their place behind where the name is not one constraint's alone."""
+    names: list[str] = [getattr(each, "__name__", type(each).__name__) for each in constraints]
+    shared = {name for name in names if names.count(name) > 1} | {"<lambda>"}
+    return [f"{name}_{index}" if name in shared else name for index, name in enumerate(names)]

@@ -30,6 +30,7 @@ app = App(
     help="Turn preferences into a better language model, and show the evidence.",
     version=lambda: version("prefsmith"),
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # `main` answers Ctrl-C, and says what became of the run
 )
 
 

@@ -5,8 +5,9 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, NoReturn, cast
+from typing import NoReturn
 
 from prefsmith.data.rejects import Rejects
 from prefsmith.errors import DataError
@@ -64,8 +65,8 @@ def _check_readable(path: Path) -> None:
         )
 
 
-def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
+def _open(path: Path) -> BufferedIOBase:
+    return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")
 
 
 def _unreadable(path: Path, error: OSError) -> NoReturn:
@@ -73,14 +74,14 @@ def _unreadable(path: Path, error: OSError) -> NoReturn:
     raise DataError("data.file", f"cannot read the file: {error.strerror}", where=str(path), fix=fix) from error
 
 
-def _is_array(path: Path, file: IO[bytes]) -> bool:
+def _is_array(path: Path, file: BufferedIOBase) -> bool:
     """Whether the first character that says something is the bracket of an array."""
     head = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
     file.seek(0)
     return head.startswith(b"[") and ".json" in path.suffixes
 
 
-def _line_rows(path: Path, file: IO[bytes], rejects: Rejects) -> Iterator[Row]:
+def _line_rows(path: Path, file: BufferedIOBase, rejects: Rejects) -> Iterator[Row]:
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
@@ -105,14 +106,14 @@ def _line_rows(path: Path, file: IO[bytes], rejects: Rejects) -> Iterator[Row]:
         yield row
 
 
-def _skip_to_line_end(file: IO[bytes], line: bytes) -> int:
+def _skip_to_line_end(file: BufferedIOBase, line: bytes) -> int:
     skipped = 0
     while not line.endswith(b"\n") and (line := file.readline(LONGEST_LINE)):
         skipped += len(line)
     return skipped
 
 
-def _array_rows(path: Path, file: IO[bytes], rejects: Rejects) -> Iterator[Row]:
+def _array_rows(path: Path, file: BufferedIOBase, rejects: Rejects) -> Iterator[Row]:
     text = _decode(file.read().removeprefix(b"\xef\xbb\xbf"), str(path))
     decoder = json.JSONDecoder(object_pairs_hook=_unique_keys)
     position, line, counted = text.index("[") + 1, 1, 0

@@ -130,6 +130,9 @@ def recognise(row: Row, format: str, columns: Mapping[str, str]) -> Schema:
         if name not in ours:
             raise ConfigError("data.columns", f"we have no column {name}", where=f"data.columns.{name}",
                               fix=nearest(name, sorted(ours)))  # fmt: skip
+        if columns[name] not in row.values:
+            what = f"missing {columns[name]}, which data.columns.{name} names; the row has {', '.join(row.values)}"
+            raise DataError("data.column", what, where=row.source, fix=nearest(columns[name], row.values))
     found: dict[str, str] = {}
     for name in sorted(ours):
         names = (columns[name],) if name in columns else (name, *SYNONYMS.get(name, ()))
@@ -177,6 +180,7 @@ def parse_row(row: Row, schema: Schema, reading: Reading) -> Group:
         DataError: with the row's place, what is wrong in it and how to mend it.
     """
     cell = _Cells(row, schema.columns)
+    _refuse_late_columns(row, schema)
     if schema.format in ("preference", "dialogue"):
         prompt, completions = _two_sides(cell, schema, reading)
         comparison = Comparison(0, 1, prob=cell.number("prob", 1.0, 0.0, 1.0), weight=cell.weight())
@@ -187,6 +191,15 @@ def parse_row(row: Row, schema: Schema, reading: Reading) -> Group:
         prompt, completion = cell.prompt(), cell.completion("completion")
     value = _label(cell) if schema.format == "rating" else 1.0
     return _group(cell, prompt, (completion,), ratings=(Rating(0, value, cell.weight()),))
+
+
+def _refuse_late_columns(row: Row, schema: Schema) -> None:
+    """Columns are those of the first row; a probability or system prompt that begins later would be lost in silence."""
+    for name in (name for name in OPTIONAL if name not in schema.columns):
+        for theirs in (name, *SYNONYMS.get(name, ())):
+            if row.values.get(theirs) is not None and theirs not in (*schema.columns.values(), *schema.unused):
+                what, fix = f"the row has {theirs}, which the first row lacks", "give the first row this column too"
+                raise DataError("data.column", what, where=row.source, fix=fix)
 
 
 def _group(

@@ -88,7 +88,8 @@ def _hardened(comparison: Comparison, group: Group, wanted: Wanted) -> Compariso
     if wanted.soft_labels or comparison.prob == 1.0:
         return comparison
     if comparison.prob == 0.0:
-        return Comparison(comparison.worse, comparison.better, 1.0, comparison.weight, comparison.score_gap)
+        gap = None if comparison.score_gap is None else -comparison.score_gap
+        return Comparison(comparison.worse, comparison.better, 1.0, comparison.weight, gap)
     raise DataError(
         "data.soft_label",
         f"{wanted.loss} takes hard labels, and this row's probability is {comparison.prob:g}",

@@ -16,7 +16,7 @@ from prefsmith.errors import ConfigError
 from prefsmith.model.adapters import unwrapped
 from prefsmith.model.attention import UnsupportedAttention
 from prefsmith.model.forest import unshare
-from prefsmith.model.score import PATHS, Path, Scorer
+from prefsmith.model.score import PATHS, Path, Scorer, forget_lengths
 from prefsmith.types import Batch
 
 TOLERANCE = {torch.float64: (1e-9, 1e-8), torch.float32: (1e-4, 1e-3)}
@@ -126,6 +126,7 @@ def _own_forward(model: nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
     parts = []
     for (start, _), (_, _, end) in zip(alone.prompts.tolist(), alone.completions.tolist(), strict=True):
         ids, scored = alone.ids[start:end], alone.scored[start:end]
+        forget_lengths(model)
         logits = model(input_ids=ids[None], use_cache=False).logits[0, :-1]
         logprobs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
         parts.append(logprobs.gather(1, ids[1:, None])[:, 0][scored[1:]])
@@ -134,15 +135,16 @@ def _own_forward(model: nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
 
 
 def _gaps(scorer: Scorer, probes: Sequence[Batch], truth: Sequence[tuple[Tensor, list[Tensor]]]) -> tuple[float, float]:
-    value_gap = gradient_gap = 0.0
+    value_gaps, gradient_gaps = [], []
     for probe, (own_values, own_gradient) in zip(probes, truth, strict=True):
         logprobs = scorer.token_logprobs(probe)
         gradient = _gradient(logprobs, scorer.model)
-        value_gap = max(value_gap, float((logprobs.detach() - own_values).abs().max()))
+        value_gaps.append((logprobs.detach() - own_values).double().abs().max())
         apart = torch.stack([(a - b).double().norm() for a, b in zip(gradient, own_gradient, strict=True)]).norm()
         size = torch.stack([b.double().norm() for b in own_gradient]).norm()
-        gradient_gap = max(gradient_gap, float(apart / size.clamp(min=1e-30)))
-    return value_gap, gradient_gap
+        gradient_gaps.append(apart / size.clamp(min=1e-30))
+    # Tensors keep a NaN through max, where Python's max may lose it.
+    return float(torch.stack(value_gaps).max()), float(torch.stack(gradient_gaps).max())
 
 
 def _gradient(logprobs: Tensor, model: nn.Module) -> list[Tensor]:

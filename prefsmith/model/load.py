@@ -89,7 +89,8 @@ def check_origin(path: str) -> str:
         _check_folder(folder)
         return str(folder)
     first = Path(path).parts[0]
-    if not _HUB_ID.fullmatch(path) or (len(Path(path).parts) > 1 and Path(first).exists()):
+    local = path.startswith(".") or not _HUB_ID.fullmatch(path)
+    if local or (len(Path(path).parts) > 1 and Path(first).exists()):
         raise ConfigError("model.path", "there is no such folder", where=path, fix="check model.path")
     return path
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -96,9 +97,7 @@ def sum_per_sequence(tokens: Float64[Tensor, " scored"], lengths: Int[Tensor, " 
 
 
 def _logits(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    logits = rows @ weight.t()
-    if bias is not None:
-        logits = logits + bias
+    logits = F.linear(rows, weight, bias)
     return logits.to(_accumulation(logits.dtype))
 
 

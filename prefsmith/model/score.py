@@ -101,12 +101,23 @@ class Scorer:
         for start in range(0, matrix.ids.shape[0], step):
             ids, mask = matrix.ids[start : start + step], matrix.mask[start : start + step]
             width = int(mask.sum(1).max())
+            forget_lengths(self.causal)
             full = self.causal.base_model(
                 input_ids=ids[:, :width], attention_mask=mask[:, :width], use_cache=False
             ).last_hidden_state
             parts.append(nn.functional.pad(full, (0, 0, 0, matrix.ids.shape[1] - width)).flatten(0, 1))
         rows = torch.cat(parts)[matrix.predictors]
         return self.head.logprobs(rows, matrix.targets)
+
+
+def forget_lengths(model: nn.Module) -> None:
+    """Let dynamic positions follow from the coming row alone.
+
+    transformers keeps the frequencies of the longest sequence so far, so that a result would depend on what ran before.
+    """
+    for module in model.modules():
+        for name in [each for each in vars(module) if each.endswith("max_seq_len_cached")]:
+            setattr(module, name, 0)
 
 
 class Frozen:

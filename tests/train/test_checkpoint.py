@@ -1,0 +1,184 @@
+"""A checkpoint is there whole or not at all."""
+
+import errno
+import json
+import multiprocessing
+import os
+
+import pytest
+import torch
+
+from prefsmith.errors import ConfigError, TrainingError
+from prefsmith.train import checkpoint as module
+from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, damage, folder_name, lock
+
+FILES = ["MANIFEST.json", "weights.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"]
+
+
+def made(step, value=1.0):
+    weights = {"w": torch.full((4,), value), "v": torch.arange(3.0)}
+    return Checkpoint(step, weights, {"w|exp_avg": torch.ones(4)}, {"cpu": torch.get_rng_state()}, {"metrics_bytes": 7})
+
+
+def saved(folder, *steps, keep=5):
+    store = CheckpointStore(folder, keep=keep)
+    for step in steps:
+        store.save(made(step, float(step)))
+    return store
+
+
+def test_what_is_saved_is_what_is_read(tmp_path):
+    checkpoint, damaged = saved(tmp_path, 1, 2).newest()
+    assert checkpoint.step == 2 and not damaged
+    assert torch.equal(checkpoint.weights["w"], torch.full((4,), 2.0))
+    assert torch.equal(checkpoint.optimizer["w|exp_avg"], torch.ones(4))
+    assert torch.equal(checkpoint.random["cpu"], made(1).random["cpu"])
+    assert checkpoint.state == {"metrics_bytes": 7}
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "harm",
+    [
+        truncate,
+        flip,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.unlink(),
+        lambda p: p.rename(p.with_name("x")),
+    ],
+    ids=["half", "one bit", "empty", "deleted", "renamed"],
+)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(tmp_path, name, harm):
+    store = saved(tmp_path, 1, 2)
+    harm(tmp_path / folder_name(2) / name)
+    checkpoint, damaged = store.newest()
+    assert checkpoint.step == 1
+    if (tmp_path / folder_name(2) / "MANIFEST.json").exists():
+        assert len(damaged) == 1 and damaged[0].startswith("step-000002: ")
+        assert name in damaged[0] or name == "MANIFEST.json"  # a flipped digest accuses the file it is of
+
+
+def test_where_all_are_damaged_nothing_is_taken(tmp_path):
+    store = saved(tmp_path, 1)
+    flip(tmp_path / folder_name(1) / "weights.safetensors")
+    with pytest.raises(TrainingError, match=r"weights\.safetensors is not what was written"):
+        store.newest()
+
+
+def test_a_damaged_one_is_put_aside_when_its_step_is_saved_again(tmp_path):
+    store = saved(tmp_path, 1, 2)
+    flip(tmp_path / folder_name(2) / "weights.safetensors")
+    store.save(made(2, 9.0))
+    assert store.newest()[0].weights["w"][0] == 9.0
+    assert len(list(tmp_path.glob("damaged-step-000002-*"))) == 1
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_only_the_newest_stay(tmp_path, keep):
+    saved(tmp_path, 1, 2, 3, keep=keep)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [folder_name(step) for step in (1, 2, 3)][-keep:]
+
+
+def test_the_only_good_one_is_never_removed(tmp_path, monkeypatch):
+    """With keep=1 the old one goes only when the new one is in its place."""
+    store = saved(tmp_path, 1, keep=1)
+    seen = []
+    monkeypatch.setattr(module.shutil, "rmtree", lambda place, **_: seen.append(damage(tmp_path / folder_name(2))))
+    store.save(made(2))
+    assert seen == [""]
+
+
+@pytest.mark.parametrize("count", range(12))
+@pytest.mark.parametrize("kind", [errno.ENOSPC, errno.EIO], ids=["disk full", "disk fails"])
+def test_a_write_that_fails_leaves_the_ones_before(tmp_path, monkeypatch, count, kind):
+    """The count-th sync fails: in every file, in the manifest, in the folder."""
+    store, real, calls = saved(tmp_path, 1), os.fsync, []
+
+    def fsync(handle):
+        calls.append(handle)
+        if len(calls) == count + 1:
+            raise OSError(kind, os.strerror(kind))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    try:
+        store.save(made(2))
+    except TrainingError as error:
+        assert error.code == "train.checkpoint" and os.strerror(kind) in error.what and error.fix
+        failed = True
+    else:
+        failed = False
+    monkeypatch.undo()
+    assert failed == (count < len(calls) and count < 7)
+    checkpoint, damaged = store.newest()
+    assert checkpoint.step in ((1, 2) if failed else (2,)) and not damaged
+    assert not list(tmp_path.glob(".step-*"))
+
+
+def test_manifest_is_last_and_everything_is_synced_before_the_rename(tmp_path, monkeypatch):
+    events, real_fsync = [], os.fsync
+    real_rename = module.Path.rename
+
+    def fsync(handle):
+        events.append(("sync", os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))))
+        real_fsync(handle)
+
+    def rename(self, target):
+        events.append(("rename", os.path.basename(target)))
+        return real_rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(module.Path, "rename", rename)
+    saved(tmp_path, 1)
+    names = [name for _, name in events]
+    assert names[:4] == ["weights.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"]
+    assert names[4].startswith(".MANIFEST.json-") and names[5].startswith(".step-000001-")
+    assert events[6] == ("rename", "step-000001") and events[7] == ("sync", tmp_path.name)
+
+
+def test_leftovers_of_a_killed_save_are_no_checkpoint_and_are_cleaned(tmp_path):
+    store = saved(tmp_path, 1)
+    (tmp_path / ".step-000002-abc").mkdir()
+    (tmp_path / "step-000003").mkdir()  # a folder without its manifest
+    assert store.newest()[0].step == 1
+    store.clean()
+    assert not (tmp_path / ".step-000002-abc").exists()
+
+
+def test_a_newer_format_is_refused_by_name(tmp_path):
+    store = saved(tmp_path, 1)
+    path = tmp_path / folder_name(1) / "MANIFEST.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    with pytest.raises(TrainingError, match="format 99"):
+        store.newest()
+
+
+def hold(folder, ready, release):
+    with lock(folder):
+        ready.set()
+        release.wait(30)
+
+
+def test_two_runs_cannot_be_in_one_folder(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, ready, release))
+    other.start()
+    assert ready.wait(30)
+    with pytest.raises(ConfigError, match=f"process {other.pid}"), lock(tmp_path):
+        pass
+    other.kill()
+    other.join()
+    with lock(tmp_path):  # a killed process has freed it, though its file is still there
+        pass
+    assert not (tmp_path / "LOCK").exists()

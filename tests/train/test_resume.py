@@ -1,0 +1,232 @@
+"""A run that stops anywhere and goes on is the run that never stopped, to the bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from planted import config_for, pairs, train
+from safetensors.torch import load_file
+
+from prefsmith.errors import ConfigError, DataError, Interrupted, TrainingError
+from prefsmith.run import fit
+from prefsmith.train.checkpoint import file_digest
+
+SECTIONS = {
+    "dpo": {},
+    "kto": {"loss": {"name": "kto"}},
+    "lora-dropout": {"adapter": {"kind": "lora", "dropout": 0.3}},
+}
+
+
+def config(folder, name="dpo", **sections):
+    """Two epochs of 5 steps, each with a short last one; an evaluation in between."""
+    folder.mkdir(exist_ok=True)
+    steps = {"train": {"epochs": 2, "pairs_per_step": 16}, "checkpoint": {"every": 3}, "evaluate": {"every": 4}}
+    return config_for(folder, pairs(75, seed=3), **{**steps, **SECTIONS[name], **sections})
+
+
+def weights(run_folder):
+    place = next(iter((Path(run_folder) / "model").glob("*.safetensors")))
+    return file_digest(place)
+
+
+def rows(run_folder):
+    text = (Path(run_folder) / "metrics.jsonl").read_text()
+    moving = ("seconds", "peak_memory_bytes")
+    return [{k: v for k, v in json.loads(line).items() if k not in moving} for line in text.splitlines()]
+
+
+def stop_after(step, by):
+    """A listener that stops the run when it reports the step."""
+
+    def say(line):
+        if line.startswith(f"step {step}/"):
+            by()
+
+    return say
+
+
+def raise_signal():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def crash():
+    raise RuntimeError("pulled the plug")
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    runs = {}
+    for name in SECTIONS:
+        settings = config(tmp_path_factory.mktemp("straight") / name, name)
+        train(settings)
+        runs[name] = (weights(settings.out), rows(settings.out))
+    return runs
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6, 9])
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_signal_at_any_step_changes_nothing(tmp_path, straight, name, step):
+    settings = config(tmp_path / "run", name)
+    with pytest.raises(Interrupted) as caught:
+        fit(settings, say=stop_after(step, raise_signal))
+    assert caught.value.exit_code == 143 and f"after step {step}" in caught.value.what
+    train(settings, resume=True)
+    assert (weights(settings.out), rows(settings.out)) == straight[name]
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 8])
+def test_a_crash_between_checkpoints_changes_nothing(tmp_path, straight, step):
+    settings = config(tmp_path / "run")
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        fit(settings, say=stop_after(step, crash))
+    assert "pulled the plug" in (Path(settings.out) / "crash.log").read_text()
+    train(settings, resume=True)
+    assert (weights(settings.out), rows(settings.out)) == straight["dpo"]
+
+
+def test_a_finished_run_can_be_resumed_and_stays_what_it_is(tmp_path, straight):
+    settings = config(tmp_path / "run")
+    train(settings)
+    again = train(settings, resume=True)
+    assert (weights(settings.out), rows(settings.out)) == straight["dpo"]
+    assert again.steps == 10 and again.evaluation["step"] == 10
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(tmp_path, straight):
+    settings = config(tmp_path / "run", checkpoint={"every": 1, "keep": 3})
+    with pytest.raises(Interrupted):
+        fit(settings, say=stop_after(6, raise_signal))
+    place = Path(settings.out) / "checkpoints" / "step-000006" / "weights.safetensors"
+    place.write_bytes(place.read_bytes()[:-1])
+    lines = []
+    fit(settings, resume=True, say=lines.append)
+    assert any("warning" in line and "step-000006: weights.safetensors" in line for line in lines)
+    assert "resuming after step 5" in lines
+    assert (weights(settings.out), rows(settings.out)) == straight["dpo"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "key"),
+    [
+        ({"loss": {"beta": 0.2}}, "loss.beta"),
+        ({"optim": {"learning_rate": 0.02}}, "optim.learning_rate"),
+        ({"train": {"epochs": 2, "pairs_per_step": 8}}, "train.pairs_per_step"),
+        ({"train": {"epochs": 3, "pairs_per_step": 16}}, "train.epochs"),
+        ({"train": {"epochs": 2, "pairs_per_step": 16, "seed": 1}}, "train.seed"),
+        ({"data": {"max_length": 20}}, "data.max_length"),
+    ],
+)
+def test_what_is_computed_cannot_change_on_resumption(tmp_path, sections, key):
+    with pytest.raises(Interrupted):
+        fit(config(tmp_path / "run"), say=stop_after(2, raise_signal))
+    with pytest.raises(ConfigError, match=rf"{key} is not what this run began with"):
+        train(config(tmp_path / "run", **sections), resume=True)
+
+
+def test_other_rhythms_may_change_and_more_steps_where_the_schedule_is_constant(tmp_path):
+    constant = {"optim": {"schedule": "constant"}}
+    train(config(tmp_path / "run", **constant, train={"epochs": 1, "pairs_per_step": 16}))
+    longer = config(tmp_path / "run", **constant, checkpoint={"every": 2, "keep": 4}, evaluate={"every": 5})
+    assert train(longer, resume=True).steps == 10
+    straight = config(tmp_path / "straight", **constant)
+    train(straight)
+    assert weights(longer.out) == weights(straight.out)
+
+
+def test_edited_rows_are_refused(tmp_path):
+    settings = config(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        fit(settings, say=stop_after(2, raise_signal))
+    path = Path(settings.data.train)
+    path.write_text(path.read_text().replace("apple", "berry", 1))
+    with pytest.raises((ConfigError, DataError), match="the data is not what this run began with|identical"):
+        train(settings, resume=True)
+
+
+def test_another_starting_model_is_refused(tmp_path):
+    settings = config(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        fit(settings, say=stop_after(2, raise_signal))
+    place = Path(settings.model.path) / "model.safetensors"
+    data = bytearray(place.read_bytes())
+    data[-5] ^= 1
+    place.write_bytes(bytes(data))
+    with pytest.raises(ConfigError, match="the model is not what this run began with"):
+        train(settings, resume=True)
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path):
+    settings = config(tmp_path / "run")
+    train(settings)
+    with pytest.raises(ConfigError, match="holds a run") as caught:
+        train(settings)
+    assert caught.value.code == "run.exists" and "--resume" in caught.value.fix
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
+    settings = config(tmp_path / "run")
+    real = os.fsync
+
+    def fsync(handle):
+        if "step-000006" in os.readlink(f"/proc/self/fd/{handle}"):
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(TrainingError, match="step 6 could not be written: No space left") as caught:
+        train(settings)
+    assert caught.value.exit_code == 4
+    monkeypatch.undo()
+    lines = []
+    fit(settings, resume=True, say=lines.append)
+    assert "resuming after step 3" in lines
+
+
+def test_the_second_signal_stops_at_once(tmp_path):
+    """SIGINT twice: the second is an ordinary Ctrl-C, and the run can still be resumed."""
+    settings = config(tmp_path / "run")
+
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings, say=stop_after(4, twice))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert train(settings, resume=True).steps == 10
+
+
+def test_the_record_says_what_was_done(tmp_path):
+    settings = config(tmp_path / "run")
+    run = train(settings)
+    folder = Path(settings.out)
+    assert {each.name for each in folder.iterdir()} == {
+        "run.yaml", "environment.json", "data.json", "metrics.jsonl", "checkpoints", "model",
+    }  # fmt: skip
+    assert yaml.safe_load((folder / "run.yaml").read_text())["train"]["pairs_per_step"] == 16
+    data = json.loads((folder / "data.json").read_text())
+    assert data["train"]["rows"] == 75 == data["train_encoded"]["groups"] + data["eval_encoded"]["groups"]
+    assert data["train"]["sha256"] == file_digest(Path(settings.data.train))
+    assert json.loads((folder / "environment.json").read_text())["versions"]["torch"]
+    steps = [row["step"] for row in run.metrics if "split" not in row]
+    assert steps == list(range(1, 11))
+    assert [row["step"] for row in run.metrics if row.get("split") == "eval"] == [4, 8, 10]
+    stored = load_file(folder / "checkpoints" / "step-000010" / "weights.safetensors")
+    exported = load_file(folder / "model" / "model.safetensors")
+    assert all((exported[name] == stored[name]).all() for name in exported)
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_weights(tmp_path):
+    """The short form; `python tests/train/kill_trials.py 10` is the long one."""
+    script = Path(__file__).with_name("kill_trials.py")
+    done = subprocess.run(
+        [sys.executable, str(script), "1", str(tmp_path)], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1 ended with the same weights" in done.stdout
