@@ -388,7 +388,8 @@ def sequence_logprobs(model: nn.Module, x: Mapping[str, Tensor]) -> Float64[Tens
     inputs = {"input_ids": ids}
     if (mask := x.get("attention_mask")) is not None:
         inputs["attention_mask"] = mask
-        if not bool(mask[:, 0].all()) and "position_ids" in inspect.signature(adapters.unwrapped(model).forward).parameters:
+        inner = adapters.unwrapped(model) if adapters.has_adapter(model) else model
+        if not bool(mask[:, 0].all()) and "position_ids" in inspect.signature(inner.forward).parameters:
             # Padding in front: positions count from the first token, as they do without it.
             inputs["position_ids"] = (mask.long().cumsum(1) - 1).clamp(min=0)
     logits = _logits_of(model(**inputs))[:, :-1][scored]

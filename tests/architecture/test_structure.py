@@ -1,0 +1,125 @@
+"""Rules of the tree that no single test would notice."""
+
+import ast
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import prefsmith
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "prefsmith").rglob("*.py"))
+MODULES = [each.name for each in pkgutil.walk_packages(prefsmith.__path__, "prefsmith.") if "__main__" not in each.name]
+
+TORCH_FREE = [
+    "prefsmith",
+    "prefsmith.records",
+    "prefsmith.config",
+    "prefsmith.settings",
+    "prefsmith.errors",
+    "prefsmith.cli",
+]
+
+ALLOWED = {
+    "transformers": {
+        "model/load.py", "model/attention.py", "model/head.py", "model/score.py", "model/ladder.py", "model/adapters.py",
+        "data/render.py", "data/encode.py", "run.py",
+    },
+    "peft": {"model/adapters.py"},
+    "torch.distributed": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_can_be_imported(name):
+    importlib.import_module(name)
+
+
+@pytest.mark.parametrize("name", TORCH_FREE)
+def test_what_must_start_without_torch_does(name):
+    code = f"import sys, {name}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_public_names_are_these_and_all_resolve():
+    assert {name: type(getattr(prefsmith, name)).__name__ for name in prefsmith.__all__}.keys() == {
+        "LOSSES", "Batch", "Comparison", "Completion", "ConfigError", "ConstitutionalDPOTrainer", "DPOTrainer",
+        "DPOTrainerWithLoRA", "DataError", "Group", "Interrupted", "Message", "Preferences", "PrefsmithError",
+        "ProbabilisticDPOTrainer", "Rating", "Ratings", "Run", "RunConfig", "SequenceScores", "TrainingError", "Vote",
+        "fit", "read_groups",
+    }  # fmt: skip
+    with pytest.raises(AttributeError, match="has no 'nothing'"):
+        prefsmith.nothing  # noqa: B018
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("library", ALLOWED)
+def test_libraries_are_used_where_they_have_their_place(library):
+    users = {
+        path.relative_to(ROOT / "prefsmith").as_posix()
+        for path in SOURCES
+        if any(name == library or name.startswith(f"{library}.") for name in imports(path))
+    }
+    assert users <= ALLOWED[library]
+
+
+def test_nothing_reads_pickles():
+    """torch.load, pickle and unsafe YAML can run code that comes in a file."""
+    for path in SOURCES:
+        assert not re.search(r"\btorch\.load\(|\bpickle\.loads?\(|\byaml\.(unsafe_)?load\(", path.read_text()), path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_and_functions_stay_readable(path):
+    text = path.read_text(encoding="utf-8")
+    assert path.stem not in {"utils", "util", "helpers", "common", "base", "misc"}
+    assert text.count("\n") <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            code = [line for line in text.splitlines()[node.lineno - 1 : node.end_lineno] if line.strip()]
+            page = len((ast.get_docstring(node) or "").splitlines())
+            assert len(code) - page <= 60, f"{node.name} has {len(code) - page} lines"
+
+
+def codes():
+    """Every code that some line raises, with the file that does."""
+    found = {}
+    for path in SOURCES:
+        for match in re.finditer(r"(?:Error|code =|super\(\).__init__)\(?\s*\"([a-z]+\.[a-z_]+)\"", path.read_text()):
+            found[match.group(1)] = path.name
+    return found
+
+
+def test_every_error_has_its_section_and_every_section_its_error():
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### `([a-z.]+_?[a-z_]*)`$", text, re.M)) == set(codes())
+
+
+def test_every_metric_is_explained():
+    from planted import config_for, pairs, train  # the keys are those of a real run
+
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    import tempfile
+
+    run = train(config_for(Path(tempfile.mkdtemp()), pairs(40), train={"pairs_per_step": 16}))
+    for key in {key for row in run.metrics for key in row}:
+        assert f"`{key}`" in text, f"docs/metrics.md does not explain {key}"
+
+
+def test_import_contracts_are_kept():
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports"))], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
