@@ -17,7 +17,7 @@ import time
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from prefsmith.data.encode import EncodedCompletion, EncodedGroup
+from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.data.views import View
 from prefsmith.losses import resolve
 from prefsmith.model.score import PATHS, Frozen, Scorer
@@ -74,9 +74,8 @@ def main() -> None:
     padded = 2 * len(groups) * max(group.longest for group in groups)
     tokens = {"shared": shared, "packed": packed, "padded": padded}
     base = statistics.median(seconds["padded"])
-    print(
-        f"{options.pairs} pairs, vocabulary {options.vocabulary}, {options.threads} thread(s), CPU seconds, median of {options.rounds}"
-    )
+    print(f"{options.pairs} pairs, vocabulary {options.vocabulary}, {options.threads} thread(s)")
+    print(f"CPU seconds, median of {options.rounds} rounds")
     print(f"{'path':8} {'seconds':>8} {'tokens':>8} {'x faster':>9}")
     for path in PATHS:
         median = statistics.median(seconds[path])

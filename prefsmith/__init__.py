@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prefsmith.config import RunConfig
-    from prefsmith.data.schema import read_groups
+    from prefsmith.data.groups import read_groups
     from prefsmith.errors import ConfigError, DataError, Interrupted, PrefsmithError, TrainingError
     from prefsmith.losses import LOSSES
     from prefsmith.records import Comparison, Completion, Group, Message, Rating, Vote
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "prefsmith.config": ("RunConfig",),
-    "prefsmith.data.schema": ("read_groups",),
+    "prefsmith.data.groups": ("read_groups",),
     "prefsmith.errors": ("ConfigError", "DataError", "Interrupted", "PrefsmithError", "TrainingError"),
     "prefsmith.losses": ("LOSSES",),
     "prefsmith.records": ("Comparison", "Completion", "Group", "Message", "Rating", "Vote"),

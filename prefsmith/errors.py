@@ -3,7 +3,8 @@
     PrefsmithError
     ├── ConfigError     a setting is wrong, or two settings clash           (exit status 2)
     ├── DataError       the user's file, row or field is wrong              (exit status 3)
-    └── TrainingError   the run reached a state it must not go on from      (exit status 4)
+    ├── TrainingError   the run reached a state it must not go on from      (exit status 4)
+    └── Interrupted     a signal asked the run to stop, and it is saved     (exit status 128 + signal)
 
 `code` is stable: docs/errors.md has a section for each.
 """

@@ -11,7 +11,6 @@ from a file, with checkpoints and evaluation, use `prefsmith.fit`.
 """
 
 import copy
-import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,22 +20,22 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int
+from jaxtyping import Float, Float64, Int
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from prefsmith.config import AdapterConfig
 from prefsmith.errors import ConfigError, DataError, TrainingError
 from prefsmith.losses import resolve
 from prefsmith.model import adapters
+from prefsmith.model.padded import sequence_logprobs
+from prefsmith.train.monitor import require_same_start
 from prefsmith.types import Preferences, SequenceScores
 
 Logps = Float[Tensor, " seq"]
 Indices = Int[Tensor, " pair"]
 Probability = float | Float[Tensor, " pair"]
 Batch = tuple[Mapping[str, Tensor], Indices, Indices] | tuple[Mapping[str, Tensor], Indices, Indices, Probability]
-
-IGNORED_LABEL = -100  # transformers' label of a token that is not scored
-START_TOLERANCE = 1e-3  # nats by which policy and reference may differ before the first step
 
 
 @runtime_checkable
@@ -149,7 +148,8 @@ class DPOTrainer:
         with torch.no_grad(), self._reference():
             ref_logps = sequence_logprobs(self.ref_model, x)
         if self._steps == 0 and self._same_start:
-            _require_same_start(pi_logps, ref_logps)
+            fix = "leave ref_model out to take a frozen copy of the policy, or allow_other_reference=True on purpose"
+            require_same_start(pi_logps, ref_logps.to(pi_logps.device), where="step 1", fix=fix)
         loss, rewards = self._step_loss(pi_logps, ref_logps, yw_idxs, yl_idxs, rest)
         self.optimizer.zero_grad()
         loss.backward()
@@ -243,9 +243,15 @@ class DPOTrainerWithLoRA(DPOTrainer):
         seed: int = 0,
     ) -> None:
         self._base = model
-        config = AdapterConfig(
-            kind="lora", rank=lora_rank, alpha=lora_alpha, dropout=lora_dropout, target_modules=target_modules
-        )
+        try:
+            config = AdapterConfig(
+                kind="lora", rank=lora_rank, alpha=lora_alpha, dropout=lora_dropout, target_modules=target_modules
+            )
+        except ValidationError as error:
+            what = "; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())
+            raise ConfigError(
+                "config.value", what, where="DPOTrainerWithLoRA", fix="rank >= 1, dropout in [0, 1)"
+            ) from None
         adapted = adapters.attach(adapters.unwrapped(model), config, seed=seed)
         super().__init__(adapted, ref_model, beta, lr, allow_other_reference=allow_other_reference)
         for module in adapters.dropout_modules(adapted):
@@ -371,58 +377,6 @@ class ConstitutionalDPOTrainer(DPOTrainer):
         return dict(self._values)
 
 
-def sequence_logprobs(model: nn.Module, x: Mapping[str, Tensor]) -> Float64[Tensor, " seq"]:
-    """Log-probability of each row's scored tokens, summed in float64.
-
-        log pi(y|x) = sum over scored t of log softmax(logits[t - 1])[token t]
-
-    Args:
-        model: returns logits `(B, L, vocabulary)`, or an object or tuple that holds them.
-        x: `input_ids`, `attention_mask`, and `labels` or `completion_mask`, all `(B, L)`; padded on either side.
-
-    Raises:
-        DataError: it is not said what is scored, a first token is scored, or a row has no scored token.
-    """
-    ids = x["input_ids"]
-    scored, targets = _scored(x)
-    inputs = {"input_ids": ids}
-    if (mask := x.get("attention_mask")) is not None:
-        inputs["attention_mask"] = mask
-        inner = adapters.unwrapped(model) if adapters.has_adapter(model) else model
-        if not bool(mask[:, 0].all()) and "position_ids" in inspect.signature(inner.forward).parameters:
-            # Padding in front: positions count from the first token, as they do without it.
-            inputs["position_ids"] = (mask.long().cumsum(1) - 1).clamp(min=0)
-    logits = _logits_of(model(**inputs))[:, :-1][scored]
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    logprobs = logits.gather(1, targets[scored][:, None])[:, 0] - logits.logsumexp(-1)
-    rows = scored.nonzero()[:, 0]
-    return torch.zeros(ids.shape[0], dtype=torch.float64, device=ids.device).index_add(0, rows, logprobs.double())
-
-
-def _scored(x: Mapping[str, Tensor]) -> tuple[Bool[Tensor, "seq width"], Int[Tensor, "seq width"]]:
-    """Which tokens behind the first are scored, and what they are. Read from labels or mask, never from token ids."""
-    if "labels" in x:
-        whole, targets = x["labels"] != IGNORED_LABEL, x["labels"]
-    elif "completion_mask" in x:
-        whole, targets = x["completion_mask"].bool(), x["input_ids"]
-    else:
-        what = f"the batch has {', '.join(x)}, which does not say what is scored"
-        raise DataError("trainer.batch", what, fix="add labels (-100 where nothing is scored) or completion_mask")
-    if bool(whole[:, 0].any()):
-        what = "the first token of a row is scored, and nothing predicts it"
-        raise DataError("trainer.batch", what, fix="score the completion alone, behind a prompt or a begin token")
-    if not bool(whole.any(1).all()):
-        row = int((~whole.any(1)).nonzero()[0])
-        raise DataError("trainer.batch", f"row {row} has no scored token", fix="leave the row out")
-    return whole[:, 1:], targets[:, 1:]
-
-
-def _logits_of(output: Any) -> Tensor:  # noqa: ANN401
-    if isinstance(output, Tensor):
-        return output
-    return output.logits if hasattr(output, "logits") else output[0]
-
-
 def _preferences(
     pi_logps: Tensor, ref_logps: Tensor, yw_idxs: Tensor, yl_idxs: Tensor, prob: Probability
 ) -> Preferences:
@@ -442,17 +396,6 @@ def _preferences(
         raise DataError("trainer.probability", "preference_prob is not in [0, 1] everywhere", fix="it is P(yw better)")
     ones = torch.ones(yw_idxs.shape[0], dtype=torch.float64, device=device)
     return Preferences(yw_idxs.to(device), yl_idxs.to(device), probs, ones, ones * float("nan"))
-
-
-def _require_same_start(pi_logps: Tensor, ref_logps: Tensor) -> None:
-    gap = float((pi_logps.detach() - ref_logps.to(pi_logps)).abs().max())
-    if gap > START_TOLERANCE:
-        raise TrainingError(
-            "train.start",
-            f"before the first step, policy and reference differ by {gap:.3g} nats on a completion",
-            where="step 1",
-            fix="leave ref_model out to take a frozen copy of the policy, or allow_other_reference=True on purpose",
-        )
 
 
 def _names_of(constraints: Sequence[Constraint]) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from prefsmith.data.encode import EncodedCompletion, EncodedGroup
+from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.data.views import View
 from prefsmith.records import Comparison, Completion, Group, Rating
 

@@ -1,4 +1,4 @@
-"""The checker of every annotation in the test run. An int where a float is announced is fine, as Python's typing says."""
+"""Checks every annotation in the test run. An int where a float is announced is fine, as Python's typing says."""
 
 from beartype import BeartypeConf, beartype
 

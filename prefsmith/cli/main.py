@@ -10,8 +10,9 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from prefsmith.config import parse_settings, settings_help
+from prefsmith.config import settings_help
 from prefsmith.errors import PrefsmithError
+from prefsmith.settings import parse_settings
 
 EXAMPLES = """Train a policy on a preference file, and write everything about it to a folder.
 
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return _fail(f"[cli.usage] {error}", 2)
     except KeyboardInterrupt:
-        return _fail("stopped before the first step; nothing was saved", 130)
+        return _fail("stopped at once; --resume goes on behind the newest checkpoint, if there is one", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; end without a word
         return 1

@@ -13,57 +13,22 @@ tokenizer's end token, which many tokenizers never write.
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import cast
 
 from transformers import PreTrainedTokenizerBase
 
+from prefsmith.data.encoded import (
+    EncodedCompletion,
+    EncodedGroup,
+    lend,
+    of_used_completions,
+    refuse_equal_sides,
+)
 from prefsmith.data.render import Rendered, Renderer
+from prefsmith.data.truncate import Truncation, fit_to_length, shortened
 from prefsmith.data.views import View
 from prefsmith.errors import ConfigError, DataError
-from prefsmith.records import Comparison, Completion, Group
-
-Truncation = Literal["keep_end", "keep_start", "drop", "refuse"]
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedCompletion:
-    """The tokens behind the shared prompt. The first `unscored` of them still belong to the prompt."""
-
-    ids: tuple[int, ...]
-    unscored: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedGroup:
-    """A group as token ids.
-
-    Args:
-        group: where it comes from; its completions are those that `completions` encodes, in that order.
-        prompt: ids that all completions share, begin token included.
-        completions: one per completion that some loss uses.
-        views: the labels of each loss term; indices into `completions`.
-        compared: every comparison whose two completions are here, for metrics.
-        mismatched: answers to another prompt, encoded behind this one; they carry no label.
-        whole_prompt: length of the prompt before it was cut.
-    """
-
-    group: Group
-    prompt: tuple[int, ...]
-    completions: tuple[EncodedCompletion, ...]
-    views: tuple[View, ...]
-    compared: tuple[Comparison, ...]
-    whole_prompt: int
-    mismatched: tuple[EncodedCompletion, ...] = ()
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that the group takes in a batch, its prompt once."""
-        return len(self.prompt) + sum(len(each.ids) for each in (*self.completions, *self.mismatched))
-
-    @property
-    def longest(self) -> int:
-        """Tokens of the prompt and its longest completion."""
-        return len(self.prompt) + max(len(each.ids) for each in (*self.completions, *self.mismatched))
+from prefsmith.records import Completion, Group
 
 
 @dataclass(slots=True)
@@ -109,7 +74,8 @@ class Encoder:
         end_ids: Collection[int] = (),
     ) -> None:
         self.tokenizer, self.renderer = tokenizer, renderer
-        self.max_length, self.truncation = max_length, truncation
+        self.max_length = max_length
+        self.truncation: Truncation = truncation
         self.begin = _begin_id(tokenizer)
         self.end = cast("int | None", tokenizer.eos_token_id)
         self.ends = frozenset(end_ids) | ({self.end} if self.end is not None else set())
@@ -133,24 +99,15 @@ class Encoder:
         kinds: set[str] = set()
         rendered = self.renderer.render_completions(group, [group.completions[index] for index in used])
         prompt, completions = self._ids(rendered, group, kinds)
-        cut = self._cut(prompt, completions, group, kinds)
-        if cut is None:
+        # The template may write the begin token where the tokenizer does not; either is kept by a cut.
+        begin = cast("int | None", self.tokenizer.bos_token_id)
+        fitted = fit_to_length(prompt, completions, self.max_length, self.truncation, begin, group.source)
+        if fitted is None:
             self.counts.kinds["dropped for their length"] += 1
             return None
-        place = {old: new for new, old in enumerate(used)}
-        encoded = EncodedGroup(
-            group=replace(group, completions=tuple(group.completions[index] for index in used)),
-            prompt=cut[0],
-            completions=tuple(cut[1]),
-            views=tuple(_moved(view, place) for view in views),
-            compared=tuple(
-                _moved_comparison(each, place)
-                for each in group.comparisons
-                if {each.better, each.worse} <= place.keys()
-            ),
-            whole_prompt=len(prompt),
-        )
-        _refuse_equal_sides(encoded)
+        kinds |= fitted.kinds
+        encoded = of_used_completions(group, used, views, fitted.prompt, fitted.completions, whole_prompt=len(prompt))
+        refuse_equal_sides(encoded)
         self._count(encoded, kinds)
         return encoded
 
@@ -163,9 +120,9 @@ class Encoder:
         source = asked.group.source
         rendered = self.renderer.render_completions(asked.group, answers)
         start, completions = self._ids(rendered, asked.group, set(), shared=asked.whole_prompt)
-        asked = _lend(asked, asked.whole_prompt - len(start))
+        asked = lend(asked, asked.whole_prompt - len(start))
         room = None if self.max_length is None else self.max_length - len(asked.prompt)
-        return replace(asked, mismatched=tuple(_shortened(completion, room, source)[0] for completion in completions))
+        return replace(asked, mismatched=tuple(shortened(completion, room, source) for completion in completions))
 
     def _count(self, encoded: EncodedGroup, kinds: set[str]) -> None:
         self.counts.groups += 1
@@ -179,11 +136,11 @@ class Encoder:
         """The shared prompt and each completion behind it. `shared` fixes the prompt's length where it is known."""
         if rendered.typed:
             kinds.add("with control tokens kept as text")
-        prompt = self._encode(rendered.prompt, rendered.typed)
+        prompt = self._encode(rendered.prompt, rendered.typed, group.source)
         if not prompt:
             what = "the prompt is empty and the tokenizer writes no begin token, so nothing predicts the first token"
             raise DataError("data.no_prompt", what, where=group.source, fix="give the row a prompt")
-        wholes = [self._encode(text, rendered.typed) for text in rendered.texts]
+        wholes = [self._encode(text, rendered.typed, group.source) for text in rendered.texts]
         boundaries = [_common_prefix(prompt, whole) for whole in wholes]
         if any(boundary < len(prompt) for boundary in boundaries):
             kinds.add("merged at the boundary")
@@ -211,24 +168,31 @@ class Encoder:
             return whole
         return whole[: first + 1]
 
-    def _encode(self, text: str, typed: dict[str, str]) -> tuple[int, ...]:
+    def _encode(self, text: str, typed: dict[str, str], source: str) -> tuple[int, ...]:
         """Ids of a text with its begin token. What people typed is never a control token."""
         if self.renderer.template is None:
-            ids = self._plain_ids(text)
+            ids = self._plain_ids(text, typed, source)
         elif not typed:
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
-            ids = self._pieces(text, typed)
+            ids = self._pieces(text, typed, source)
         ids = cast("tuple[int, ...]", tuple(ids))
         if self.begin is not None and ids[:1] != (self.begin,):
             return (self.begin, *ids)
         return ids
 
-    def _plain_ids(self, text: str) -> list[int]:
+    def _plain_ids(self, text: str, typed: dict[str, str], source: str) -> list[int]:
+        """Ids of text without any control token in it."""
         ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        # A tokenizer of whole words knows the control token as a word, and has no other way to write it.
+        for token in typed.values():
+            if self.tokenizer.convert_tokens_to_ids(token) in cast("list[int]", ids):
+                what = f"the text holds the control token {token!r}, which this tokenizer cannot write as text"
+                fix = "take it out of the text, or data.skip_bad=true"
+                raise DataError("data.control_token", what, where=source, fix=fix)
         return cast("list[int]", ids)
 
-    def _pieces(self, text: str, typed: dict[str, str]) -> list[int]:
+    def _pieces(self, text: str, typed: dict[str, str], source: str) -> list[int]:
         """Control tokens of the template as such; the text between them in pieces, stand-ins put back as text."""
         ids: list[int] = []
         position = 0
@@ -237,36 +201,11 @@ class Encoder:
             for character, token in typed.items():
                 piece = piece.replace(character, token)
             if piece:
-                ids += self._plain_ids(piece)
+                ids += self._plain_ids(piece, typed, source)
             if match:
                 ids.append(cast("int", self.tokenizer.convert_tokens_to_ids(match.group())))
                 position = match.end()
         return ids
-
-    def _cut(
-        self, prompt: tuple[int, ...], completions: list[EncodedCompletion], group: Group, kinds: set[str]
-    ) -> tuple[tuple[int, ...], list[EncodedCompletion]] | None:
-        """Bring the group to `max_length`; None drops it."""
-        longest = max(len(completion.ids) for completion in completions)
-        if self.max_length is None or len(prompt) + longest <= self.max_length:
-            return prompt, completions
-        if self.truncation == "drop":
-            return None
-        if self.truncation == "refuse":
-            what = f"the row has {len(prompt) + longest} tokens, more than data.max_length={self.max_length}"
-            fix = "raise data.max_length, or data.truncation=keep_end"
-            raise DataError("data.too_long", what, where=group.source, fix=fix)
-        if self.truncation == "keep_end":
-            # The template may write the begin token where the tokenizer does not; either is kept.
-            begin = cast("int | None", self.tokenizer.bos_token_id)
-            shorter = _prompt_end(prompt, self.max_length - longest, begin)
-            if len(shorter) < len(prompt):
-                kinds.add("with a prompt cut")
-            prompt = shorter
-        cut = [_shortened(completion, self.max_length - len(prompt), group.source) for completion in completions]
-        if any(was_cut for _, was_cut in cut):
-            kinds.add("with an answer cut")
-        return prompt, [completion for completion, _ in cut]
 
 
 def _begin_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
@@ -279,62 +218,3 @@ def _begin_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
 def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     pairs = zip(first, second, strict=False)
     return next((index for index, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
-
-
-def _prompt_end(prompt: tuple[int, ...], room: int, begin: int | None) -> tuple[int, ...]:
-    """The last `room` tokens, at least one, the begin token kept in front."""
-    room = max(room, 1)
-    if room >= len(prompt):
-        return prompt
-    if begin is not None and prompt[0] == begin:
-        return (begin, *prompt[len(prompt) - room + 1 :])
-    return prompt[len(prompt) - room :]
-
-
-def _shortened(completion: EncodedCompletion, room: int | None, source: str) -> tuple[EncodedCompletion, bool]:
-    """The completion cut at its end to `room` tokens, and whether it was; a cut one has lost its end token."""
-    if room is None or len(completion.ids) <= room:
-        return completion, False
-    if room <= completion.unscored:
-        what = "the prompt takes all of data.max_length, so no token of the answer would be left"
-        raise DataError("data.too_long", what, where=source, fix="raise data.max_length, or data.truncation=keep_end")
-    return EncodedCompletion(completion.ids[:room], completion.unscored), True
-
-
-def _lend(group: EncodedGroup, count: int) -> EncodedGroup:
-    """The same sequences, where the prompt's last `count` tokens stand unscored in front of every completion."""
-    if count == 0:
-        return group
-    if count >= len(group.prompt):
-        what = "a mismatched answer shares no token with the prompt as it was cut"
-        raise DataError("data.too_long", what, where=group.group.source, fix="raise data.max_length")
-    lent = group.prompt[len(group.prompt) - count :]
-    completions = (EncodedCompletion((*lent, *each.ids), each.unscored + count) for each in group.completions)
-    return replace(
-        group,
-        prompt=group.prompt[: len(group.prompt) - count],
-        completions=tuple(completions),
-        whole_prompt=group.whole_prompt - count,
-    )
-
-
-def _refuse_equal_sides(encoded: EncodedGroup) -> None:
-    for comparison in encoded.compared:
-        if encoded.completions[comparison.better] == encoded.completions[comparison.worse]:
-            raise DataError(
-                "data.identical_tokens",
-                "chosen and rejected are the same tokens once encoded and cut, so the pair teaches nothing",
-                where=encoded.group.source,
-                fix="raise data.max_length, or data.skip_bad=true",
-            )
-
-
-def _moved(view: View, place: dict[int, int]) -> View:
-    return View(
-        comparisons=tuple(_moved_comparison(comparison, place) for comparison in view.comparisons),
-        ratings=tuple(replace(rating, completion=place[rating.completion]) for rating in view.ratings),
-    )
-
-
-def _moved_comparison(comparison: Comparison, place: dict[int, int]) -> Comparison:
-    return replace(comparison, better=place[comparison.better], worse=place[comparison.worse])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from prefsmith.data.encode import EncodedCompletion, EncodedGroup
+from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.records import Comparison, Rating
 from prefsmith.types import Batch, Labels, Preferences, Ratings
 

@@ -31,7 +31,9 @@ class Rejects:
         return dict(Counter(str(row["code"]) for row in self.rows))
 
     def write(self, path: Path) -> None:
-        """One JSON object per refused row. Text that is not valid Unicode is written as escapes."""
+        """One JSON object per refused row, non-ASCII as escapes; no file where no row was refused."""
+        if not self.rows:
+            return
         with path.open("w", encoding="utf-8") as file:
             for row in self.rows:
                 file.write(json.dumps(row, ensure_ascii=True) + "\n")

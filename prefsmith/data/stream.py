@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from prefsmith.data.encode import EncodedGroup
+from prefsmith.data.encoded import EncodedGroup
 from prefsmith.errors import ConfigError
 from prefsmith.records import Completion
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefsmith.data.encode import EncodedGroup
+from prefsmith.data.encoded import EncodedGroup
 from prefsmith.evaluate.stats import Share, wilson
 from prefsmith.model.score import Scores
 from prefsmith.train.monitor import as_row, evidence

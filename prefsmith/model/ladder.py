@@ -63,13 +63,18 @@ def choose_path(
         max_length: longest sequence of the run, for positions that depend on it.
 
     Raises:
-        ConfigError: no path, or not the wanted one, gives the model's own numbers.
+        ConfigError: no path, or not the wanted one, gives the model's own numbers, or those are not finite.
     """
     causal = unwrapped(model)
     own_attention = causal.config._attn_implementation or "eager"
     barred = _barred(causal)
     stretched = _length_dependent(causal, max_length)
     truth = [_own_forward(model, probe) for probe in probes]
+    if not all(bool(torch.isfinite(values).all()) for values, _ in truth):
+        what = "the model gives log-probabilities that are not finite before any training"
+        rows = ", ".join(sorted({source for probe in probes for source in probe.sources}))
+        fix = "its weights are damaged or overflow; load them anew, or try these rows alone"
+        raise ConfigError("model.nonfinite", what, where=f"rows {rows}", fix=fix)
     reasons: list[str] = []
     for path in PATHS if wanted == "auto" else (wanted,):
         if path != "padded" and (bar := barred or stretched):

@@ -75,15 +75,19 @@ def describe_loaded(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
     return Loaded(model, tokenizer, origin, frozenset(ends), longest)
 
 
-def check_origin(path: str) -> str:
+def check_origin(path: str, key: str = "model.path") -> str:
     """The path or hub id, if it can be one. A local path that does not exist is never looked up on the hub.
+
+    Args:
+        path: a folder or a hub id.
+        key: the setting that names it, for messages.
 
     Raises:
         ConfigError: nothing is there, or what is there is no model.
     """
     if not path:
         fix = "name a folder or a hub id with --model"
-        raise ConfigError("model.path", "no model is named", where="model.path", fix=fix)
+        raise ConfigError("model.path", "no model is named", where=key, fix=fix)
     folder = Path(path).expanduser()
     if folder.exists():
         _check_folder(folder)
@@ -91,7 +95,7 @@ def check_origin(path: str) -> str:
     first = Path(path).parts[0]
     local = path.startswith(".") or not _HUB_ID.fullmatch(path)
     if local or (len(Path(path).parts) > 1 and Path(first).exists()):
-        raise ConfigError("model.path", "there is no such folder", where=path, fix="check model.path")
+        raise ConfigError("model.path", "there is no such folder", where=path, fix=f"check {key}")
     return path
 
 
@@ -177,6 +181,8 @@ def find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
+        if device.type == "meta":
+            raise RuntimeError("it holds no numbers")
     except (RuntimeError, AssertionError) as error:
         what = f"there is no device {name!r}: {str(error).splitlines()[0]}"
         raise ConfigError("model.device", what, where="model.device", fix="auto, cpu, cuda or mps") from error

@@ -44,7 +44,7 @@ def make_reference(
 def _another(
     policy: Scorer, path: str, model: ModelConfig, probes: Sequence[Batch], max_length: int | None
 ) -> tuple[Frozen, str]:
-    origin = load.check_origin(path)
+    origin = load.check_origin(path, "reference.path")
     other = load.load_model(origin, device=model.device, trust_remote_code=model.trust_remote_code)
     rows, own = load.embedded_tokens(other), load.embedded_tokens(policy.causal)
     if rows < own:

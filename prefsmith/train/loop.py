@@ -17,6 +17,11 @@ from prefsmith.train.step import Objective, Scored, accumulate_step
 
 Row = Mapping[str, object]
 
+OTHER_REFERENCE = (
+    "the reference is another model, dropout is active, or the adapter's initialisation changed the base; "
+    "name another reference on purpose with reference.path"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
@@ -101,8 +106,9 @@ class Trainer:
         started = time.perf_counter()
         sources = [group.group.source for group in step.groups]
         scored = accumulate_step(self.policy, self.reference, self.objective, step.groups, self.rhythm.token_budget)
-        if step.number == 1 and self.rhythm.same_start:
-            require_same_start(scored, sources)
+        if step.number == 1 and self.rhythm.same_start and scored.scores.reference is not None:
+            where = f"step 1, rows {', '.join(sources[:3])} and others"
+            require_same_start(scored.scores.policy, scored.scores.reference, where=where, fix=OTHER_REFERENCE)
         grad_norm = self.optimizer.clip()
         require_finite(step.number, scored.loss, grad_norm, sources)
         learning_rate = self.optimizer.step(step.number)

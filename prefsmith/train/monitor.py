@@ -124,24 +124,18 @@ def as_row(scored: Scored, objective: Objective) -> dict[str, object]:
     return row
 
 
-def require_same_start(scored: Scored, sources: Sequence[str]) -> None:
+def require_same_start(
+    policy: Float64[Tensor, " seq"], reference: Float64[Tensor, " seq"], *, where: str, fix: str
+) -> None:
     """The pull to the reference means what the paper says only if training starts there.
 
     Raises:
         TrainingError: policy and reference differ before the first update.
     """
-    scores = scored.scores
-    if scores.reference is None:
-        return
-    gap = (scores.policy - scores.reference).abs()
-    if float(gap.max()) > START_TOLERANCE:
-        raise TrainingError(
-            "train.start",
-            f"before the first step, policy and reference differ by {float(gap.max()):.3g} nats on a completion",
-            where=f"step 1, rows {', '.join(sources[:3])} and others",
-            fix="the reference is another model, dropout is active, or the adapter's initialisation changed the base; "
-            "name another reference on purpose with reference.path",
-        )
+    gap = float((policy.detach() - reference).abs().max())
+    if gap > START_TOLERANCE:
+        what = f"before the first step, policy and reference differ by {gap:.3g} nats on a completion"
+        raise TrainingError("train.start", what, where=where, fix=fix)
 
 
 def require_finite(number: int, loss: float, grad_norm: float, sources: Sequence[str]) -> None:
@@ -155,7 +149,7 @@ def require_finite(number: int, loss: float, grad_norm: float, sources: Sequence
             "train.nonfinite",
             f"step {number}: loss {loss}, gradient norm {grad_norm}; the weights were not changed",
             where=", ".join(sources[:5]) + (f" and {len(sources) - 5} more rows" if len(sources) > 5 else ""),
-            fix="lower optim.learning_rate; the last checkpoint is from before this step",
+            fix="lower optim.learning_rate; every checkpoint is from before this step",
         )
 
 
@@ -193,9 +187,18 @@ class MetricsLog:
         self.file.seek(length)
 
     def write(self, row: Mapping[str, object]) -> None:
-        """Append a row; it is in the file when this returns."""
-        self.file.write((json.dumps(row) + "\n").encode())
-        self.file.flush()
+        """Append a row; it is in the file when this returns.
+
+        Raises:
+            TrainingError: the disk is full or fails.
+        """
+        try:
+            self.file.write((json.dumps(row) + "\n").encode())
+            self.file.flush()
+        except OSError as error:
+            what = f"metrics cannot be written: {error.strerror}"
+            fix = "make room and go on with --resume: the checkpoints are whole"
+            raise TrainingError("run.write", what, where=str(self.path), fix=fix) from error
 
     def sync(self) -> int:
         """Make sure that the rows survive a crash of the machine; returns the file's length in bytes."""

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
-from prefsmith.data.encode import EncodedGroup
+from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.pack import pack, plan
 from prefsmith.errors import TrainingError
 from prefsmith.losses.domain import evaluate

@@ -5,8 +5,8 @@ import json
 import pytest
 from tiny import write_rows
 
+from prefsmith.data.groups import read_groups
 from prefsmith.data.rejects import Rejects
-from prefsmith.data.schema import read_groups
 from prefsmith.errors import DataError
 
 ASK, YES = {"role": "user", "content": "q"}, {"role": "assistant", "content": "yes"}
@@ -48,9 +48,9 @@ BAD = {
     "no role": ("dialogue", {"chosen": [{"content": "q"}, YES]}, "data.role", "the role None"),
     "no message": ("dialogue", {"chosen": ["q", YES]}, "data.type", "is the number q, not a message"),
     "parts": ("dialogue", {"chosen": [{**ASK, "content": []}, YES]}, "data.type", "chosen[0].content is a list"),
-    "no answer": ("messages", {"messages": [YES, ASK]}, "data.messages", "end with user"),
-    "answer alone": ("messages", {"messages": [YES]}, "data.messages", "end with assistant"),
-    "no messages": ("messages", {"messages": []}, "data.messages", "end with nothing"),
+    "no answer": ("messages", {"messages": [YES, ASK]}, "data.messages", "their roles: assistant, user"),
+    "answer alone": ("messages", {"messages": [YES]}, "data.messages", "their roles: assistant"),
+    "no messages": ("messages", {"messages": []}, "data.messages", "their roles: none"),
     "messages as text": ("messages", {"messages": "q"}, "data.type", "messages is a text"),
     "diverging": ("dialogue", {"chosen": [{**ASK, "content": "p"}, YES]}, "data.diverge", "do not share a prompt"),
     "diverging hh": ("hh", {"chosen": "\n\nHuman: p\n\nAssistant: a"}, "data.diverge", "do not share a prompt"),
@@ -136,13 +136,21 @@ def test_an_optional_column_that_is_named_but_absent_is_missing(tmp_path):
     assert caught.value.where == f"{path}:1" and "'sure'" in caught.value.fix
 
 
-@pytest.mark.parametrize("late", [{"probability": 0.7}, {"weight": 2}, {"system": "be brief"}, {"tools": [{}]}])
+@pytest.mark.parametrize("late", [{"probability": 0.7}, {"weight": 2}])
 def test_a_column_that_begins_behind_the_first_row_is_not_lost(tmp_path, late):
     row = {"prompt": "q", "chosen": "yes", "rejected": "no"}
     path = write_rows(tmp_path / "rows.jsonl", [row, {**row, **dict.fromkeys(late)}, {**row, **late}])
     with pytest.raises(DataError, match="which the first row lacks") as caught:
         read_groups(path)
     assert (caught.value.code, caught.value.where) == ("data.column", f"{path}:3") and caught.value.fix
+
+
+def test_a_row_may_have_a_system_prompt_and_tools_of_its_own(tmp_path):
+    row = {"prompt": "q", "chosen": "yes", "rejected": "no"}
+    rows = [row, {**row, "system": "be brief", "tools": [{"name": "t"}], "id": "x"}]
+    plain, rich = read_groups(write_rows(tmp_path / "rows.jsonl", rows)).groups
+    assert plain.prompt == "q" and not plain.tools
+    assert rich.prompt[0].content == "be brief" and rich.tools == ({"name": "t"},) and rich.id == "x"
 
 
 def test_without_skipping_the_first_bad_row_stops_the_reading(tmp_path):

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import CHATML, byte_tokenizer, word_tokenizer
 
-from prefsmith.data.encode import EncodedCompletion, Encoder
+from prefsmith.data.encode import Encoder
+from prefsmith.data.encoded import EncodedCompletion
 from prefsmith.data.render import Renderer
 from prefsmith.data.views import View
 from prefsmith.errors import ConfigError, DataError

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import encoded_groups
 
-from prefsmith.data.encode import EncodedCompletion, EncodedGroup
+from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.data.pack import pack, plan
 from prefsmith.data.views import View
 from prefsmith.records import Comparison, Completion, Group, Rating

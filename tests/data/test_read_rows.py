@@ -6,9 +6,9 @@ import os
 
 import pytest
 
+from prefsmith.data.groups import read_groups
 from prefsmith.data.read import LONGEST_LINE, read_rows
 from prefsmith.data.rejects import Rejects
-from prefsmith.data.schema import read_groups
 from prefsmith.errors import DataError
 
 ROWS = [{"prompt": "q", "chosen": "yes", "rejected": "no"}, {"prompt": "ü", "chosen": "up", "rejected": "down"}]

@@ -6,9 +6,9 @@ import json
 import pytest
 from tiny import word_tokenizer, write_rows
 
+from prefsmith.data.groups import read_groups
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.render import Renderer
-from prefsmith.data.schema import iter_texts, read_groups
 from prefsmith.errors import ConfigError
 from prefsmith.records import Comparison, Completion, Message, Rating
 
@@ -211,11 +211,6 @@ def test_a_dialogue_that_is_not_regular_stays_text_and_is_counted(tmp_path):
     reading, group = one(tmp_path, {"chosen": start + " yes", "rejected": start + " no"})
     assert group.prompt == start and [each.text for each in group.completions] == [" yes", " no"]
     assert reading.notes == {"dialogues kept as plain text": 1}
-
-
-def test_iter_texts_gives_prompt_and_answers(tmp_path):
-    _, group = one(tmp_path, {"prompt": [ASK], "chosen": [YES], "rejected": [NO]})
-    assert list(iter_texts(group)) == ["q", "yes", "no"]
 
 
 def test_real_dialogues_keep_every_character(shared_data):

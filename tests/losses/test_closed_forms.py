@@ -124,7 +124,10 @@ def test_ipo_finds_its_closed_form_for_any_preferences(tau):
     torch.testing.assert_close(found, expected, atol=1e-8, rtol=0)
 
 
-@pytest.mark.parametrize(("prob", "smoothing", "optimum"), [(0.74, 0.0, 1.046), (0.74, 0.2, 0.593), (0.1, 0.0, -2.197)])
+LOG_ODDS = [(0.74, 0.0, 1.046), (0.74, 0.2, 0.593), (0.1, 0.0, -2.197)]
+
+
+@pytest.mark.parametrize(("prob", "smoothing", "optimum"), LOG_ODDS)
 def test_dpo_is_smallest_where_the_margin_is_the_labels_log_odds(prob, smoothing, optimum):
     """A label of .74, seen through flips of 20 %, is shrunk a second time by smoothing (O4)."""
     beta, prefs = 0.1, preferences([0], [1], prob)
@@ -147,7 +150,7 @@ def test_ipo_is_smallest_at_its_target(prob, tau):
 
 
 def test_dpo_gradient_is_the_papers():
-    """-beta s(-beta h) on chosen, its negative on rejected (section 4 of the paper; its eq. 21 has the sign swapped)."""
+    """-beta s(-beta h) on chosen, its negative on rejected (the paper's section 4; eq. 21 has the sign swapped)."""
     policy = POLICY.clone().requires_grad_(True)
     LOSSES["dpo"].fn(SequenceScores(policy, REFERENCE, TOKENS), preferences([0], [1], 1.0), beta=0.3).sum().backward()
     weight = 0.3 / (1 + math.exp(0.3 * 0.5))

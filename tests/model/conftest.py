@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from prefsmith.config import AdapterConfig
-from prefsmith.data.encode import EncodedGroup
+from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.pack import pack
 from prefsmith.model import adapters
 

@@ -23,9 +23,9 @@ KILLS = 2  # per trial
 
 def command(folder: Path, out: Path) -> list[str]:
     return [
-        sys.executable, "-m", "prefsmith", "train", "--model", str(folder / "base"), "--data", str(folder / "rows.jsonl"),
-        "--out", str(out), "train.epochs=6", "train.pairs_per_step=16", "optim.learning_rate=0.005",
-        "checkpoint.every=2", "adapter.kind=lora", "adapter.dropout=0.1",
+        sys.executable, "-m", "prefsmith", "train", "--model", str(folder / "base"),
+        "--data", str(folder / "rows.jsonl"), "--out", str(out), "train.epochs=3", "train.pairs_per_step=16",
+        "optim.learning_rate=0.005", "checkpoint.every=2", "adapter.kind=lora", "adapter.dropout=0.1",
     ]  # fmt: skip
 
 

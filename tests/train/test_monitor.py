@@ -63,9 +63,9 @@ def test_margin_is_in_nats_and_reward_margin_is_beta_times_it():
 
 def test_a_start_away_from_the_reference_is_refused():
     with pytest.raises(TrainingError, match=r"differ by 0\.5 nats") as caught:
-        require_same_start(scored([0.0, 0.5], [(0, 1)], (1,), (1,)), ["pairs.jsonl:1"])
-    assert caught.value.code == "train.start" and "pairs.jsonl:1" in caught.value.where and caught.value.fix
-    require_same_start(scored([0.0, 5e-4], [(0, 1)], (1,), (1,)), ["pairs.jsonl:1"])
+        require_same_start(column(0.0, 0.5), column(0.0, 0.0), where="pairs.jsonl:1", fix="mend")
+    assert (caught.value.code, caught.value.where, caught.value.fix) == ("train.start", "pairs.jsonl:1", "mend")
+    require_same_start(column(0.0, 5e-4), column(0.0, 0.0), where="", fix="")
 
 
 @pytest.mark.parametrize(("loss", "norm"), [(math.nan, 1.0), (1.0, math.inf)])

@@ -13,8 +13,8 @@ from planted import config_for, pairs, train
 from safetensors.torch import load_file
 
 from prefsmith.errors import ConfigError, DataError, Interrupted, TrainingError
+from prefsmith.files import file_digest
 from prefsmith.run import fit
-from prefsmith.train.checkpoint import file_digest
 
 SECTIONS = {
     "dpo": {},
@@ -145,7 +145,7 @@ def test_edited_rows_are_refused(tmp_path):
         fit(settings, say=stop_after(2, raise_signal))
     path = Path(settings.data.train)
     path.write_text(path.read_text().replace("apple", "berry", 1))
-    with pytest.raises((ConfigError, DataError), match="the data is not what this run began with|identical"):
+    with pytest.raises((ConfigError, DataError), match=r"the data is not what this run began with|identical"):
         train(settings, resume=True)
 
 

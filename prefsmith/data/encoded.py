@@ -1,0 +1,116 @@
+"""Groups as token ids: what encoding makes and batches are packed from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from prefsmith.data.views import View
+from prefsmith.errors import DataError
+from prefsmith.records import Comparison, Group
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedCompletion:
+    """The tokens behind the shared prompt. The first `unscored` of them still belong to the prompt."""
+
+    ids: tuple[int, ...]
+    unscored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedGroup:
+    """A group as token ids.
+
+    Args:
+        group: where it comes from; its completions are those that `completions` encodes, in that order.
+        prompt: ids that all completions share, begin token included.
+        completions: one per completion that some loss uses.
+        views: the labels of each loss term; indices into `completions`.
+        compared: every comparison whose two completions are here, for metrics.
+        mismatched: answers to another prompt, encoded behind this one; they carry no label.
+        whole_prompt: length of the prompt before it was cut.
+    """
+
+    group: Group
+    prompt: tuple[int, ...]
+    completions: tuple[EncodedCompletion, ...]
+    views: tuple[View, ...]
+    compared: tuple[Comparison, ...]
+    whole_prompt: int
+    mismatched: tuple[EncodedCompletion, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the group takes in a batch, its prompt once."""
+        return len(self.prompt) + sum(len(each.ids) for each in (*self.completions, *self.mismatched))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the prompt and its longest completion."""
+        return len(self.prompt) + max(len(each.ids) for each in (*self.completions, *self.mismatched))
+
+
+def of_used_completions(
+    group: Group,
+    used: Sequence[int],
+    views: Sequence[View],
+    prompt: tuple[int, ...],
+    completions: Sequence[EncodedCompletion],
+    *,
+    whole_prompt: int,
+) -> EncodedGroup:
+    """The group with those of its completions that some loss uses; all indices count these."""
+    place = {old: new for new, old in enumerate(used)}
+    return EncodedGroup(
+        group=replace(group, completions=tuple(group.completions[index] for index in used)),
+        prompt=prompt,
+        completions=tuple(completions),
+        views=tuple(_moved(view, place) for view in views),
+        compared=tuple(
+            _moved_comparison(each, place) for each in group.comparisons if {each.better, each.worse} <= place.keys()
+        ),
+        whole_prompt=whole_prompt,
+    )
+
+
+def lend(group: EncodedGroup, count: int) -> EncodedGroup:
+    """The same sequences, where the prompt's last `count` tokens stand unscored in front of every completion."""
+    if count == 0:
+        return group
+    if count >= len(group.prompt):
+        what = "a mismatched answer shares no token with the prompt as it was cut"
+        raise DataError("data.too_long", what, where=group.group.source, fix="raise data.max_length")
+    lent = group.prompt[len(group.prompt) - count :]
+    completions = (EncodedCompletion((*lent, *each.ids), each.unscored + count) for each in group.completions)
+    return replace(
+        group,
+        prompt=group.prompt[: len(group.prompt) - count],
+        completions=tuple(completions),
+        whole_prompt=group.whole_prompt - count,
+    )
+
+
+def refuse_equal_sides(encoded: EncodedGroup) -> None:
+    """A pair whose sides became the same teaches nothing.
+
+    Raises:
+        DataError: with the row.
+    """
+    for comparison in encoded.compared:
+        if encoded.completions[comparison.better] == encoded.completions[comparison.worse]:
+            raise DataError(
+                "data.identical_tokens",
+                "chosen and rejected are the same tokens once encoded and cut, so the pair teaches nothing",
+                where=encoded.group.source,
+                fix="raise data.max_length, or data.skip_bad=true",
+            )
+
+
+def _moved(view: View, place: dict[int, int]) -> View:
+    return View(
+        comparisons=tuple(_moved_comparison(comparison, place) for comparison in view.comparisons),
+        ratings=tuple(replace(rating, completion=place[rating.completion]) for rating in view.ratings),
+    )
+
+
+def _moved_comparison(comparison: Comparison, place: dict[int, int]) -> Comparison:
+    return replace(comparison, better=place[comparison.better], worse=place[comparison.worse])

@@ -1,0 +1,161 @@
+"""From a row to a group: every row is checked at this border."""
+
+from collections import Counter
+
+from prefsmith.data import dialogue
+from prefsmith.data.cells import Cells, Prompt
+from prefsmith.data.read import Row
+from prefsmith.data.schema import Schema, refuse_late_columns
+from prefsmith.errors import DataError
+from prefsmith.records import Comparison, Completion, Group, Message, Rating
+
+
+def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
+    """Check one row and make it a group.
+
+    Args:
+        row: as it stands in the file.
+        schema: what the file's rows are.
+        notes: counts what was done to rows.
+
+    Raises:
+        DataError: with the row's place, what is wrong in it and how to mend it.
+    """
+    cell = Cells(row, schema)
+    refuse_late_columns(row, schema)
+    if schema.format in ("preference", "dialogue"):
+        prompt, completions = _two_sides(cell, schema, notes)
+        comparison = Comparison(0, 1, prob=cell.number("prob", 1.0, 0.0, 1.0), weight=cell.weight())
+        return _group(cell, prompt, completions, comparisons=(comparison,))
+    if "messages" in schema.columns:
+        prompt, completion = _split_messages(cell.messages("messages"), row.source)
+    else:
+        prompt = cell.content("prompt")
+        completion = _without_prompt(cell.content("completion"), prompt, row.source)
+    value = _label(cell) if schema.format == "rating" else 1.0
+    return _group(cell, prompt, (completion,), ratings=(Rating(0, value, cell.weight()),))
+
+
+def _group(
+    cell: Cells,
+    prompt: Prompt,
+    completions: tuple[Completion, ...],
+    *,
+    comparisons: tuple[Comparison, ...] = (),
+    ratings: tuple[Rating, ...] = (),
+) -> Group:
+    system = cell.optional_text("system")
+    if system:
+        prompt = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+        prompt = (Message("system", system), *prompt)
+    for completion in completions:
+        if not completion.content.strip() and not any(message.extra for message in completion.messages):
+            name = cell.name_of(completions.index(completion))
+            fix = "drop the row, or data.skip_bad=true"
+            raise DataError("data.empty", f"{name} is empty, so there is nothing to score", where=cell.source, fix=fix)
+    return Group(
+        id=cell.identity(),
+        source=cell.source,
+        prompt=prompt,
+        completions=completions,
+        comparisons=comparisons,
+        ratings=ratings,
+        tags=cell.tags(),
+        tools=cell.tools(),
+    )
+
+
+def _two_sides(cell: Cells, schema: Schema, notes: Counter[str]) -> tuple[Prompt, tuple[Completion, ...]]:
+    """The prompt and both answers, wherever the prompt stands."""
+    chosen, rejected = cell.content("chosen"), cell.content("rejected")
+    if chosen == rejected:
+        raise DataError(
+            "data.identical",
+            "chosen and rejected are the same, so the pair teaches nothing",
+            where=cell.source,
+            fix="drop the row, or data.skip_bad=true",
+        )
+    if isinstance(chosen, str) != isinstance(rejected, str):
+        what = "chosen is a text and rejected a list of messages, or the reverse"
+        raise DataError("data.type", what, where=cell.source, fix="give both sides in one form")
+    if schema.format == "dialogue":
+        return _split_pair(chosen, rejected, cell.source, notes)
+    prompt = cell.content("prompt")
+    sides = [_without_prompt(side, prompt, cell.source) for side in (chosen, rejected)]
+    if isinstance(prompt, str) and isinstance(sides[0].messages, tuple) and sides[0].text is None:
+        prompt = (Message("user", prompt),)
+    return prompt, (sides[0], sides[1])
+
+
+def _split_pair(
+    chosen: Prompt, rejected: Prompt, source: str, notes: Counter[str]
+) -> tuple[Prompt, tuple[Completion, ...]]:
+    """Split whole dialogues at their last answer; what stands before it must be the same on both sides."""
+    if isinstance(chosen, tuple) and isinstance(rejected, tuple):
+        (prompt, better), (other, worse) = _split_messages(chosen, source), _split_messages(rejected, source)
+        _same_prompt(prompt, other, source)
+        return prompt, (better, worse)
+    assert isinstance(chosen, str) and isinstance(rejected, str)  # both sides have one form, checked above
+    for name, text in (("chosen", chosen), ("rejected", rejected)):
+        if not dialogue.is_dialogue(text):
+            raise DataError(
+                "data.dialogue",
+                f"{name} is not a dialogue with turns marked Human: and Assistant:",
+                where=source,
+                fix="add a prompt column, or give chosen and rejected as lists of messages",
+            )
+    (prompt, answer), (other, worse_answer) = (
+        dialogue.split_last_answer(chosen),
+        dialogue.split_last_answer(rejected),
+    )
+    _same_prompt(prompt, other, source)
+    messages = dialogue.to_messages(prompt)
+    if messages is None or not all(text[:1] in ("", " ") for text in (answer, worse_answer)):
+        notes["dialogues kept as plain text"] += 1
+        return prompt, (Completion(answer), Completion(worse_answer))
+    sides = [Completion(messages=(Message("assistant", text[1:]),)) for text in (answer, worse_answer)]
+    return messages, (sides[0], sides[1])
+
+
+def _same_prompt(prompt: Prompt, other: Prompt, source: str) -> None:
+    if prompt != other:
+        raise DataError(
+            "data.diverge",
+            "chosen and rejected differ before their last answer, so they do not share a prompt",
+            where=source,
+            fix="drop the row: its sides answer different questions; data.skip_bad=true does",
+        )
+
+
+def _split_messages(messages: tuple[Message, ...], source: str) -> tuple[tuple[Message, ...], Completion]:
+    """Everything before the last message, which must be the assistant's, and that message as the completion."""
+    if len(messages) < 2 or messages[-1].role != "assistant":
+        roles = ", ".join(message.role for message in messages) or "none"
+        what = f"the messages are not something said and an answer to it; their roles: {roles}"
+        fix = "the last message is the assistant's, and at least one stands before it"
+        raise DataError("data.messages", what, where=source, fix=fix)
+    return messages[:-1], Completion(messages=messages[-1:])
+
+
+def _without_prompt(side: Prompt, prompt: Prompt, source: str) -> Completion:
+    """One side as a completion; a list of messages may repeat the prompt in front of its answer."""
+    if isinstance(side, str):
+        return Completion(text=side) if isinstance(prompt, str) else Completion(messages=(Message("assistant", side),))
+    asked = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+    if len(side) > 1 and side[:-1] != asked:
+        what = "a side holds messages before its answer that are not the prompt's"
+        raise DataError("data.diverge", what, where=source, fix="leave the prompt out of the sides, or drop its column")
+    if not side or side[-1].role != "assistant":
+        what = "a side given as messages is one message of the assistant"
+        raise DataError(
+            "data.messages", what, where=source, fix='for example [{"role": "assistant", "content": "..."}]'
+        )
+    return Completion(messages=side[-1:])
+
+
+def _label(cell: Cells) -> float:
+    value = cell.required("label")
+    if isinstance(value, bool) or value in (0, 1):
+        return float(bool(value))
+    what = f"label is {value!r}; it is true for a desirable answer and false for an undesirable one"
+    raise DataError("data.label", what, where=cell.source, fix="give true or false")

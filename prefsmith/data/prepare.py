@@ -1,0 +1,163 @@
+"""From the files of a run to encoded rows: read, split, view, encode; every row is used, refused or counted."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from prefsmith.config import DataConfig
+from prefsmith.data.encode import Encoder, EncodingCounts
+from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.groups import Reading, read_groups
+from prefsmith.data.rejects import Rejects
+from prefsmith.data.split import shared_prompts, split
+from prefsmith.data.views import Wanted, describe, view
+from prefsmith.errors import ConfigError, DataError
+from prefsmith.files import file_digest
+from prefsmith.records import Group
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Groups to train on and groups that are held out."""
+
+    train: list[Group]
+    held_out: list[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSides:
+    """The same as token ids."""
+
+    train: list[EncodedGroup]
+    held_out: list[EncodedGroup]
+
+
+class Preparation:
+    """Reads and encodes the rows of a run.
+
+    Args:
+        config: which files, and what to do with them.
+        wanted: the labels that each loss term takes.
+        say: is given a line at a time of what was recognised, refused and counted.
+
+    Attributes:
+        record: what data.json says.
+        rejects: the rows that were refused, with their reasons.
+    """
+
+    def __init__(self, config: DataConfig, wanted: Sequence[Wanted], say: Say) -> None:
+        self.config, self.wanted, self.say = config, wanted, say
+        self.rejects = Rejects(skip=config.skip_bad)
+        self.record: dict[str, object] = {}
+
+    def read(self, groups: Sequence[Group] | None) -> Sides:
+        """Training and held-out groups, from the files or from groups in memory.
+
+        Raises:
+            ConfigError: there is nothing to train on.
+            DataError: a file or a row cannot be used.
+        """
+        everything = self._train_groups(groups)
+        if self.config.eval is None:
+            sides = Sides(*split(everything, self.config.eval_fraction))
+        else:
+            sides = Sides(everything, self._read_file(self.config.eval, "eval").groups)
+            if leaked := shared_prompts(sides.train, sides.held_out):
+                self.say(f"warning: {leaked} of {len(sides.held_out)} held-out rows have a prompt that is trained on")
+                self.record["eval_prompts_in_train"] = leaked
+        for wanted in self.wanted:
+            self.say(f"  made of it: {describe(_viewable(sides.train, wanted), wanted)}")
+        self.say(f"  {len(sides.train):,} rows to train on, {len(sides.held_out):,} held out")
+        return sides
+
+    def encode(self, encoder: Encoder, sides: Sides) -> EncodedSides:
+        """Views and ids of every group; what cannot be used is refused as it is when read.
+
+        Raises:
+            DataError: a row cannot be used, or none is left to train on.
+        """
+        train = self._encode(encoder, sides.train, "train")
+        held_out = self._encode(encoder, sides.held_out, "eval")
+        if not train:
+            counts = ", ".join(f"{n} {what}" for what, n in encoder.counts.kinds.items())
+            counts = counts or f"{len(self.rejects.rows)} refused"
+            fix = "raise data.max_length, lower data.eval_fraction, or leave data.skip_bad out to see the first bad row"
+            what = f"no row is left to train on ({len(sides.train)} were there; {counts})"
+            raise DataError("data.no_rows", what, where=self.config.train, fix=fix)
+        return EncodedSides(train, held_out)
+
+    def _train_groups(self, groups: Sequence[Group] | None) -> list[Group]:
+        if groups is not None:
+            self.record["train"] = {"path": "in memory", "groups": len(groups)}
+            return list(groups)
+        if not self.config.train:
+            fix = "name a preference file with --data"
+            raise ConfigError("data.none", "there is nothing to train on", where="data.train", fix=fix)
+        return self._read_file(self.config.train, "train").groups
+
+    def _read_file(self, path: str, side: str) -> Reading:
+        config, before = self.config, len(self.rejects.rows)
+        reading = read_groups(
+            path, format=config.format, columns=config.columns, limit=config.limit, rejects=self.rejects
+        )
+        assert reading.schema is not None  # there is at least one group
+        refused = len(self.rejects.rows) - before
+        self.say(f"{path}: {reading.rows:,} rows; {reading.schema.describe()}")
+        if refused:
+            self.say(f"  {refused} rows cannot be used and go to rejected.jsonl")
+        for what, n in reading.notes.items():
+            self.say(f"  {n} {what}")
+        self.record[side] = {
+            "path": path,
+            "sha256": file_digest(Path(path)),
+            "rows": reading.rows,
+            "groups": len(reading.groups),
+            "rejected": refused,
+            "recognised": reading.schema.describe(),
+            **({"notes": dict(reading.notes)} if reading.notes else {}),
+        }
+        return reading
+
+    def _encode(self, encoder: Encoder, groups: Sequence[Group], side: str) -> list[EncodedGroup]:
+        encoder.counts = EncodingCounts()
+        encoded: list[EncodedGroup] = []
+        refused = len(self.rejects.rows)
+        for group in groups:
+            try:
+                views = [view(group, wanted) for wanted in self.wanted]
+                if not any(len(each) for each in views):
+                    encoder.counts.kinds["without a label for this loss"] += 1
+                elif (each := encoder.encode(group, views)) is not None:
+                    encoded.append(each)
+            except DataError as error:
+                self.rejects.refuse(error, asdict(group))
+        self.record[f"{side}_encoded"] = {
+            **encoder.counts.as_dict(),
+            "rejected": len(self.rejects.rows) - refused,
+            "max_length": encoder.max_length,
+        }
+        for what, n in sorted(encoder.counts.kinds.items()):
+            self.say(f"  {side}: {n:,} of {len(groups):,} rows {what}")
+        return encoded
+
+
+def encoded_digest(groups: Sequence[EncodedGroup]) -> str:
+    """sha256 of everything that training reads of the rows, in their order."""
+    total = hashlib.sha256()
+    for group in groups:
+        total.update(repr((group.prompt, group.completions, group.views, group.compared)).encode())
+    return total.hexdigest()
+
+
+def _viewable(groups: Sequence[Group], wanted: Wanted) -> list[Group]:
+    """The groups that the loss can use; others are refused when they are encoded."""
+    usable = []
+    for group in groups:
+        with suppress(DataError):
+            view(group, wanted)
+            usable.append(group)
+    return usable

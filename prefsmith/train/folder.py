@@ -1,0 +1,99 @@
+"""The run's folder: whose it is, and what is written down in it beside checkpoints and metrics."""
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from prefsmith.config import RunConfig, changed_keys
+from prefsmith.errors import ConfigError, TrainingError
+from prefsmith.files import write_durably
+from prefsmith.settings import load_settings
+
+MAY_CHANGE = ("out", "checkpoint.", "evaluate.")
+MORE_STEPS = ("train.max_steps", "train.epochs")
+
+
+def with_folder(config: RunConfig) -> RunConfig:
+    """The settings with a folder: the first free runs/<loss>-<number> where none is named."""
+    if config.out is not None:
+        return config
+    stem = "-".join(each.name for each in config.losses)
+    numbers = (number for number in range(1, 10**6) if not Path(f"runs/{stem}-{number}").exists())
+    return config.model_copy(update={"out": f"runs/{stem}-{next(numbers)}"})
+
+
+def claim(folder: Path, config: RunConfig, resume: bool) -> None:
+    """Make the folder, or make sure that what is in it may be gone on with.
+
+    Raises:
+        ConfigError: it holds another run, or this run with other settings.
+    """
+    stored = folder / "run.yaml"
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("run.folder", "this is a file", where=str(folder), fix="give another folder with --out")
+    if stored.is_file():
+        if not resume:
+            what, fix = "the folder holds a run", "go on with it by --resume, or give another folder with --out"
+            raise ConfigError("run.exists", what, where=str(folder), fix=fix)
+        _refuse_changes(load_settings(stored), config, folder)
+    elif folder.exists() and not _vacant(folder):
+        what, fix = "the folder is not empty and holds no run", "give another folder with --out"
+        raise ConfigError("run.exists", what, where=str(folder), fix=fix)
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder cannot be made: {error.strerror}"
+        raise ConfigError("run.folder", what, where=str(folder), fix="give another folder with --out") from error
+
+
+def _vacant(folder: Path) -> bool:
+    """Whether nothing is in the folder but what a start that failed leaves behind."""
+    leftovers = {"LOCK", "checkpoints", "rejected.jsonl", "crash.log"}
+    return all(each.name in leftovers and not (each.is_dir() and any(each.iterdir())) for each in folder.iterdir())
+
+
+def write_records(folder: Path, config: RunConfig, data: Mapping[str, object], machine: Mapping[str, object]) -> None:
+    """Write run.yaml, data.json and environment.json.
+
+    Raises:
+        TrainingError: the disk is full or fails.
+    """
+    try:
+        write_durably(folder / "run.yaml", config.to_yaml().encode())
+        write_durably(folder / "data.json", json.dumps(data, indent=1).encode())
+        write_durably(folder / "environment.json", json.dumps(machine, indent=1).encode())
+    except OSError as error:
+        what = f"the run's folder cannot be written: {error.strerror}"
+        raise TrainingError("run.write", what, where=str(folder), fix="make room, or choose another --out") from error
+
+
+def environment() -> dict[str, object]:
+    """Versions and machine, for the record."""
+    names = ("prefsmith", "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
+    return {
+        "versions": {name: version(name) for name in names},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "torch_threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _refuse_changes(stored: RunConfig, now: RunConfig, folder: Path) -> None:
+    free = now.optim.schedule == "constant" and stored.optim.schedule == "constant"
+    for key in changed_keys(stored, now):
+        if key.startswith(MAY_CHANGE) or (free and key in MORE_STEPS):
+            continue
+        hint = "; with optim.schedule=constant a run may be made longer" if key in MORE_STEPS else ""
+        raise ConfigError(
+            "run.changed",
+            f"{key} is not what this run began with",
+            where=str(folder),
+            fix=f"resume with the stored settings (run.yaml), or start anew in another folder{hint}",
+        )
