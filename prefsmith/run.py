@@ -1,9 +1,11 @@
 """A whole run: the one place that puts the parts together. Read, split, encode, load, train, evaluate, export."""
 
+import os
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,11 @@ from prefsmith.losses import resolve
 from prefsmith.model import adapters
 from prefsmith.model.export import export
 from prefsmith.model.ladder import choose_path
-from prefsmith.model.load import Loaded, check_origin, describe_loaded, digest, load
+from prefsmith.model.load import Loaded, check_origin, describe_loaded, digest, load, require_full_precision
 from prefsmith.model.reference import make_reference
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.records import Group
-from prefsmith.train.checkpoint import CheckpointStore, lock
+from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, lock
 from prefsmith.train.folder import claim, environment, with_folder, write_records
 from prefsmith.train.loop import Rhythm, Row, Trainer
 from prefsmith.train.monitor import MetricsLog, read_rows
@@ -85,10 +87,10 @@ def fit(
         check_origin(config.model.path)
     if config.reference.path is not None:
         check_origin(config.reference.path, "reference.path")
-    config = with_folder(config)
+    config = with_folder(config, resume=resume)
     folder = Path(str(config.out))
     claim(folder, config, resume)
-    with lock(folder):
+    with lock(folder), _deterministic(config.train.deterministic):
         try:
             return _Composition(config, folder, objective, say).run(groups, model, resume=resume)
         except PrefsmithError:
@@ -97,6 +99,19 @@ def fit(
             with suppress(OSError):
                 (folder / "crash.log").write_text(traceback.format_exc(), encoding="utf-8")
             raise
+
+
+@contextmanager
+def _deterministic(wanted: bool) -> Iterator[None]:
+    """Only operations that are reproducible to the bit, while the context is open."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA when it starts
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def _objective(config: RunConfig) -> Objective:
@@ -126,25 +141,29 @@ class _Composition:
         resume: bool,
     ) -> Run:
         """Everything, in order."""
+        store = CheckpointStore(self.folder / "checkpoints", keep=self.config.checkpoint.keep)
+        checkpoint = self._newest(store) if resume else None
+        choices = self._choices(checkpoint)
         preparation = Preparation(self.config.data, self._wanted(), self.say)
         try:
             sides = preparation.read(groups)
             loaded = load(self.config.model) if model is None else _in_memory(model, self.config)
-            encoder = self._encoder(loaded)
+            encoder = self._encoder(loaded, date.fromisoformat(choices["date"]))
             rows = preparation.encode(encoder, sides)
         finally:
             preparation.rejects.write(self.folder / "rejected.jsonl")
         torch.manual_seed(self.config.train.seed)
-        torch.use_deterministic_algorithms(self.config.train.deterministic)
-        policy, reference, identity = self._models(loaded, rows, encoder.max_length)
+        policy, reference, identity = self._models(loaded, rows, encoder.max_length, choices)
         stream, held = self._stream(rows, encoder)
+        if checkpoint is not None:
+            self._refuse_others(checkpoint, identity)
         write_records(self.folder, self.config, preparation.record, environment())
         with closing(MetricsLog(self.folder / "metrics.jsonl")) as log:
-            trainer = self._trainer(policy, reference, stream, held, identity, log)
-            done = self._resume(trainer, identity) if resume else 0
+            trainer = self._trainer(policy, reference, stream, held, {**identity, **choices}, store, log)
+            done = self._go_back(trainer, checkpoint)
             labels = "comparisons" if self.objective.terms[0].entry.kind == "pairwise" else "ratings"
             self.say(f"{len(stream)} steps of {self.config.train.pairs_per_step} {labels}")
-            steps = trainer.run(done)
+            steps = trainer.run(done, evaluate_first=checkpoint is not None and bool(checkpoint.state["unevaluated"]))
         export(policy.model, loaded.tokenizer, self.folder, template=encoder.renderer.template)
         metrics = read_rows(self.folder / "metrics.jsonl")
         evaluation = next((row for row in reversed(metrics) if row.get("split") == "eval"), None)
@@ -158,12 +177,31 @@ class _Composition:
             for each in entries
         ]
 
-    def _encoder(self, loaded: Loaded) -> Encoder:
+    def _newest(self, store: CheckpointStore) -> Checkpoint | None:
+        """The checkpoint to go on from; what is wrong with newer ones is told."""
+        store.clean()
+        checkpoint, damaged = store.newest()
+        for each in damaged:
+            self.say(f"warning: a checkpoint is damaged and not used: {each}")
+        return checkpoint
+
+    def _choices(self, checkpoint: Checkpoint | None) -> dict[str, Any]:
+        """What was chosen when the run began and decides its bits: made once, kept in every checkpoint."""
+        if checkpoint is None:
+            today = date.today().isoformat()  # chat templates may write it
+            return {"date": today, "threads": torch.get_num_threads(), "attention": self.config.model.attention}
+        choices = {key: checkpoint.state[key] for key in ("date", "threads", "attention")}
+        if choices["threads"] != torch.get_num_threads():
+            self.say(f"  on {choices['threads']} threads, as the run began")
+            torch.set_num_threads(choices["threads"])
+        return choices
+
+    def _encoder(self, loaded: Loaded, today: date) -> Encoder:
         data, longest = self.config.data, loaded.longest
         if data.max_length is not None and longest is not None and data.max_length > longest:
             what = f"data.max_length={data.max_length}, and the model takes at most {longest} tokens"
             raise ConfigError("data.max_length", what, where="data.max_length", fix=f"at most {longest}")
-        renderer = Renderer(loaded.tokenizer, data.template)
+        renderer = Renderer(loaded.tokenizer, data.template, today=today)
         self.say(f"  written as {renderer.describe()}")
         return Encoder(
             loaded.tokenizer,
@@ -174,9 +212,9 @@ class _Composition:
         )
 
     def _models(
-        self, loaded: Loaded, rows: EncodedSides, max_length: int | None
+        self, loaded: Loaded, rows: EncodedSides, max_length: int | None, choices: dict[str, Any]
     ) -> tuple[Scorer, Frozen | None, dict[str, Any]]:
-        """Policy and reference, and the digests that say what the run is of."""
+        """Policy and reference, and the digests that say what the run is of. The path goes into `choices`."""
         config, probes = self.config, _probes([*rows.train, *rows.held_out])
         identity = {"model": digest(loaded.model), "data": encoded_digest(rows.train)}
         model: nn.Module = loaded.model.eval()
@@ -184,13 +222,18 @@ class _Composition:
             model = adapters.attach(loaded.model, config.adapter, seed=config.train.seed).eval()
         else:
             model.requires_grad_(True)
-        policy, choice = choose_path(model, probes, wanted=config.model.attention, max_length=max_length)
+        require_full_precision(model)
+        policy, choice = choose_path(model, probes, wanted=choices["attention"], max_length=max_length)
+        choices["attention"] = choice.path
         trained, all_weights = count(each for each in model.parameters() if each.requires_grad), model.parameters()
-        self.say(f"{loaded.origin}: {trained:,} of {count(all_weights):,} weights are trained, on {policy.device}")
+        self.say(f"{loaded.origin}, sha256 {identity['model'][:12]}")
+        self.say(f"  {trained:,} of {count(all_weights):,} weights are trained, on {policy.device}")
         self.say(f"  path: {choice.describe()}; {policy.head.describe()}")
         reference = None
         if self.objective.needs_reference:
-            reference, words = make_reference(policy, config.reference, config.model, probes, max_length=max_length)
+            reference, words = make_reference(
+                policy, config.reference, config.model, probes, loaded.tokenizer, max_length=max_length
+            )
             self.say(f"  reference: {words}")
             if config.reference.path is not None:
                 identity["reference"] = digest(reference.scorer.model)
@@ -223,6 +266,7 @@ class _Composition:
         stream: Stream,
         held: Sequence[EncodedGroup],
         identity: Mapping[str, Any],
+        store: CheckpointStore,
         log: MetricsLog,
     ) -> Trainer:
         config, budget = self.config, self.config.train.token_budget
@@ -236,7 +280,7 @@ class _Composition:
             self.objective,
             stream,
             Optimizer(policy.model, config.optim, peak=config.learning_rate, steps=len(stream)),
-            store=CheckpointStore(self.folder / "checkpoints", keep=config.checkpoint.keep),
+            store=store,
             log=log,
             rhythm=Rhythm(
                 token_budget=budget,
@@ -249,22 +293,22 @@ class _Composition:
             observe=lambda row: self.say(line_of(row, len(stream))),
         )
 
-    def _resume(self, trainer: Trainer, identity: Mapping[str, Any]) -> int:
-        """Put everything back where the newest whole checkpoint has it; returns the steps that were done."""
-        trainer.store.clean()
-        checkpoint, damaged = trainer.store.newest()
-        for each in damaged:
-            self.say(f"warning: a checkpoint is damaged and not used: {each}")
-        if checkpoint is None:
-            trainer.log.rewind(0)
-            self.say("there is no checkpoint yet: starting from the beginning")
-            return 0
+    def _refuse_others(self, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
         for key, now in identity.items():
             if checkpoint.state.get(key) != now:
                 what = f"the {key} is not what this run began with"
                 fix = "resume with the same files, or start anew in another folder"
                 raise ConfigError("run.changed", what, where=str(self.folder), fix=fix)
-        trainer.log.rewind(int(checkpoint.state["metrics_bytes"]))
+
+    def _go_back(self, trainer: Trainer, checkpoint: Checkpoint | None) -> int:
+        """Put everything back where the checkpoint has it; returns the steps that were done."""
+        if checkpoint is None:
+            if not trainer.log.is_empty():
+                self.say("there is no checkpoint yet: starting from the beginning")
+            trainer.log.rewind(0)
+            return 0
+        if not trainer.log.rewind(int(checkpoint.state["metrics_bytes"])):
+            self.say("warning: metrics.jsonl has lost rows from before the checkpoint")
         trainer.load(checkpoint)
         self.say(f"resuming after step {checkpoint.step}")
         return checkpoint.step

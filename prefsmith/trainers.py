@@ -28,6 +28,7 @@ from prefsmith.config import AdapterConfig
 from prefsmith.errors import ConfigError, DataError, TrainingError
 from prefsmith.losses import resolve
 from prefsmith.model import adapters
+from prefsmith.model.load import require_full_precision
 from prefsmith.model.padded import sequence_logprobs
 from prefsmith.train.monitor import require_same_start
 from prefsmith.types import Preferences, SequenceScores
@@ -99,6 +100,7 @@ class DPOTrainer:
     ) -> None:
         if not 0 < lr < 1:
             raise ConfigError("optim.learning_rate", f"lr={lr} is not in (0, 1)", where="lr", fix="1e-6 to 1e-5")
+        require_full_precision(model)
         self.model = model.eval()
         self.term = resolve("dpo", {"beta": beta}, where="DPOTrainer")
         self.beta = beta

@@ -34,6 +34,13 @@ def test_the_model_loads_with_its_tokenizer_and_is_what_was_trained(tmp_path):
     assert "prefsmith" not in (run.folder / "model" / "config.json").read_text()  # no trace of our attention
 
 
+def test_weights_below_float32_are_refused(tmp_path):
+    model = tiny_llama(len(word_tokenizer(WORDS))).to(torch.bfloat16)
+    with pytest.raises(ConfigError, match="weights are bfloat16") as caught:
+        train(config_for(tmp_path, pairs(60), train=SHORT), model=(model, word_tokenizer(WORDS)))
+    assert caught.value.code == "model.precision" and "float()" in caught.value.fix
+
+
 def test_an_adapter_loads_on_its_base_and_leaves_it_alone(tmp_path):
     config = config_for(tmp_path, pairs(60), train=SHORT, adapter={"kind": "lora"})
     before = file_digest(tmp_path / "base" / "model.safetensors")

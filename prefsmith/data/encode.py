@@ -30,6 +30,8 @@ from prefsmith.data.views import View
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.records import Completion, Group
 
+PROBE = "\n"  # merges with little that follows
+
 
 @dataclass(slots=True)
 class EncodingCounts:
@@ -136,6 +138,8 @@ class Encoder:
         """The shared prompt and each completion behind it. `shared` fixes the prompt's length where it is known."""
         if rendered.typed:
             kinds.add("with control tokens kept as text")
+        if rendered.prefaced:
+            kinds.add("with text of the template in front of the answer, which is scored")
         prompt = self._encode(rendered.prompt, rendered.typed, group.source)
         if not prompt:
             what = "the prompt is empty and the tokenizer writes no begin token, so nothing predicts the first token"
@@ -201,11 +205,17 @@ class Encoder:
             for character, token in typed.items():
                 piece = piece.replace(character, token)
             if piece:
-                ids += self._plain_ids(piece, typed, source)
+                ids += self._after_control(piece, typed, source) if ids else self._plain_ids(piece, typed, source)
             if match:
                 ids.append(cast("int", self.tokenizer.convert_tokens_to_ids(match.group())))
                 position = match.end()
         return ids
+
+    def _after_control(self, piece: str, typed: dict[str, str], source: str) -> list[int]:
+        """Ids of a piece behind a control token: some tokenizers write the first word of a text in another way."""
+        behind = self._plain_ids(PROBE + piece, typed, source)
+        probe = self._plain_ids(PROBE, typed, source)
+        return behind[len(probe) :] if behind[: len(probe)] == probe else self._plain_ids(piece, typed, source)
 
 
 def _begin_id(tokenizer: PreTrainedTokenizerBase) -> int | None:

@@ -8,6 +8,8 @@ from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.records import Comparison, Rating
 from prefsmith.types import Batch, Labels, Preferences, Ratings
 
+OPEN_BINS = 64
+
 
 def plan(groups: Sequence[EncodedGroup], token_budget: int) -> list[list[int]]:
     """Fill micro-batches of at most `token_budget` tokens with whole groups, largest first, each where it first fits.
@@ -20,9 +22,12 @@ def plan(groups: Sequence[EncodedGroup], token_budget: int) -> list[list[int]]:
     bins: list[tuple[int, list[int]]] = []
     for index in sorted(range(len(groups)), key=lambda index: (-groups[index].tokens, index)):
         size = groups[index].tokens
-        for place, (used, members) in enumerate(bins):
+        # Only the newest are looked at, so that many groups take no quadratic time; older ones are nearly full.
+        for place in range(max(0, len(bins) - OPEN_BINS), len(bins)):
+            used, members = bins[place]
             if used + size <= token_budget:
-                bins[place] = (used + size, [*members, index])
+                members.append(index)
+                bins[place] = (used + size, members)
                 break
         else:
             bins.append((size, [index]))

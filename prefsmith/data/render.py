@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from jinja2 import TemplateError
@@ -23,11 +24,13 @@ class Rendered:
         prompt: everything before the answer.
         texts: prompt and answer together, for each completion; each begins with `prompt`.
         typed: stand-in character -> the control token that somebody typed into the data there, as text.
+        prefaced: whether the template writes something of its own in front of an answer, which is then scored.
     """
 
     prompt: str
     texts: tuple[str, ...]
     typed: dict[str, str]
+    prefaced: bool = False
 
 
 class Renderer:
@@ -37,14 +40,18 @@ class Renderer:
         tokenizer: knows the chat template and the control tokens.
         template: `auto` (the tokenizer's chat template, plain text where it has none), `plain`, or the path of a
             Jinja file.
+        today: what templates that write the date write; fixed for a run, so that it reads the same on every day.
 
     Raises:
         ConfigError: the Jinja file cannot be read.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str = "auto") -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, template: str = "auto", *, today: date | None = None
+    ) -> None:
         self.tokenizer = tokenizer
         self.template = _template(tokenizer, template)
+        self.today = today or date.today()
         # Llama 3 marks its header tokens as special without giving them a name; `all_special_tokens` lacks those.
         added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
         control = sorted({*map(str, tokenizer.all_special_tokens), *added}, key=len, reverse=True)
@@ -85,7 +92,7 @@ class Renderer:
         stand_in = {token: character for character, token in typed.items()}
         asked = _hidden([Message("user", group.prompt)] if isinstance(group.prompt, str) else group.prompt, hide)
         prompt = self._apply(asked, group, hide, answer=False)
-        texts = []
+        texts, prefaced = [], False
         for completion in completions:
             answer = completion.messages or (Message("assistant", completion.content),)
             text = self._apply([*asked, *_hidden(answer, hide)], group, hide, answer=True)
@@ -97,8 +104,9 @@ class Renderer:
                     where=group.source,
                     fix="give another template with data.template=FILE, or data.template=plain",
                 )
+            prefaced |= not text[len(prompt) :].lstrip().startswith(hide(completion.content).strip())
             texts.append(text)
-        return Rendered(prompt, tuple(texts), typed)
+        return Rendered(prompt, tuple(texts), typed, prefaced)
 
     def _apply(self, messages: Sequence[object], group: Group, hide: Callable[[str], str], *, answer: bool) -> str:
         try:
@@ -108,6 +116,7 @@ class Renderer:
                 chat_template=self.template,
                 tokenize=False,
                 add_generation_prompt=not answer,
+                strftime_now=self.today.strftime,
             )
         except (TemplateError, TypeError, ValueError) as error:
             what = f"the chat template refuses these messages: {error}"

@@ -110,7 +110,10 @@ class Stream:
 def with_mismatched(groups: Sequence[EncodedGroup], add: AddMismatched) -> tuple[EncodedGroup, ...]:
     """Each group with the answers of the next one (cyclically) that has another prompt, encoded behind its own prompt.
 
-    Matched and mismatched answers are the same set over the step, as KTO's KL term asks for.
+    Where no two neighbours share a prompt, matched and mismatched answers are the same set over the step.
+
+    Raises:
+        ConfigError: all groups have one prompt.
     """
     keys = [group.group.prompt_key() for group in groups]
     mended = []

@@ -54,6 +54,7 @@ def fit_to_length(
     if rule == "keep_end":
         whole, prompt = prompt, _prompt_end(prompt, max_length - longest, begin)
         kinds |= {"with a prompt cut"} if len(prompt) < len(whole) else set()
+        kinds |= {"with no more than one token left of the prompt"} if len(prompt) == 1 < len(whole) else set()
     cut = [shortened(completion, max_length - len(prompt), source) for completion in completions]
     kinds |= {"with an answer cut"} if cut != list(completions) else set()
     return Fitted(prompt, cut, frozenset(kinds))

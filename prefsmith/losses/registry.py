@@ -141,17 +141,17 @@ def loss(
     def register(fn: LossFn) -> LossFn:
         assert name not in LOSSES, f"two losses are called {name!r}"
         LOSSES[name] = Entry(
-            name,
-            fn,
-            kind,
-            frozenset(needs),
-            soft_labels,
-            across_step,
-            mismatched,
-            desirable_only,
-            start,
-            first_move,
-            domain,
+            name=name,
+            fn=fn,
+            kind=kind,
+            needs=frozenset(needs),
+            soft_labels=soft_labels,
+            across_step=across_step,
+            mismatched=mismatched,
+            desirable_only=desirable_only,
+            start=start,
+            first_move=first_move,
+            domain=domain,
         )
         return fn
 

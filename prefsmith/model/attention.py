@@ -114,6 +114,10 @@ def _attend(
     """Causal attention of the last tokens of a sequence to all of it."""
     queries, keys = query.shape[2], key.shape[2]
     whole = queries == keys and (window is None or window >= keys)
+    shared = query.shape[1] // key.shape[1]
+    if query.is_cuda and not whole and shared > 1:
+        # With a mask, CUDA's fast kernels take no shared heads and would fall back to whole attention matrices.
+        key, value = key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)
     return F.scaled_dot_product_attention(
         query,
         key,

@@ -4,6 +4,7 @@ import shutil
 import uuid
 from pathlib import Path
 
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
@@ -18,24 +19,36 @@ def export(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path, *
     Raises:
         TrainingError: the disk is full or fails; the checkpoints have the weights.
     """
-    place, beside = folder / "model", folder / f".model-{uuid.uuid4().hex}"
+    name = uuid.uuid4().hex
+    place, beside, old = folder / "model", folder / f".model-{name}", folder / f".old-model-{name}"
+    for left in folder.glob(".model-*"):
+        shutil.rmtree(left, ignore_errors=True)  # of an export that was killed
     try:
         beside.mkdir()
         if adapters.has_adapter(model):
             adapters.save(model, beside)
         else:
             adapters.unwrapped(model).save_pretrained(beside)
-        if template is not None:
+        if template is not None and template != _default_template(tokenizer):
             tokenizer.chat_template = template
         tokenizer.save_pretrained(beside)
         sync_files(beside)
         if place.exists():
-            shutil.rmtree(place)
+            place.rename(old)
         beside.rename(place)
         sync_folder(folder)
-    except (OSError, RuntimeError) as error:
-        shutil.rmtree(beside, ignore_errors=True)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if old.exists() and not place.exists():
+            old.rename(place)
         what = f"the model could not be written: {getattr(error, 'strerror', None) or error}"
         fix = "make room and go on with --resume: the last checkpoint has the weights"
         raise TrainingError("run.export", what, where=str(place), fix=fix) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)  # nothing is there once it was renamed
+    shutil.rmtree(old, ignore_errors=True)
     return place
+
+
+def _default_template(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """The template that is used where none is named; a tokenizer may have several, by name."""
+    return tokenizer.get_chat_template() if tokenizer.chat_template else None

@@ -4,6 +4,7 @@ The configuration rules out what it can; a check of values and gradients against
 at a time, decides the rest. The check runs on the longest group, and on the shortest beside the longest.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -128,13 +129,17 @@ def _own_forward(model: nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
     """Scored log-probabilities and the gradient of their weighted sum, one sequence at a time, by the model itself."""
     device = next(model.parameters()).device
     alone = unshare(batch.to(device))
+    keeps = "logits_to_keep" in inspect.signature(unwrapped(model).forward).parameters
     parts = []
     for (start, _), (_, _, end) in zip(alone.prompts.tolist(), alone.completions.tolist(), strict=True):
         ids, scored = alone.ids[start:end], alone.scored[start:end]
         forget_lengths(model)
-        logits = model(input_ids=ids[None], use_cache=False).logits[0, :-1]
+        rows = scored[1:].nonzero()[:, 0]
+        kept = {"logits_to_keep": rows} if keeps else {}
+        logits = model(input_ids=ids[None], use_cache=False, **kept).logits[0]
+        logits = logits if keeps else logits[rows]
         logprobs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
-        parts.append(logprobs.gather(1, ids[1:, None])[:, 0][scored[1:]])
+        parts.append(logprobs.gather(1, ids[1:][rows][:, None])[:, 0])
     logprobs = torch.cat(parts)
     return logprobs.detach(), _gradient(logprobs, model)
 
@@ -162,9 +167,12 @@ def _gradient(logprobs: Tensor, model: nn.Module) -> list[Tensor]:
 
 def _first_weights(model: nn.Module) -> Iterator[Tensor]:
     """Trainable weights from the bottom up, where every error of the layers above arrives."""
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
     room, found = _CHECKED_ELEMENTS, False
-    for weight in model.parameters():
-        if weight.requires_grad and (weight.numel() <= room or not found):
+    for weight in trainable:
+        if weight.numel() <= room:
             found = True
             room -= weight.numel()
             yield weight
+    if not found and trainable:
+        yield min(trainable, key=torch.Tensor.numel)

@@ -1,6 +1,7 @@
 """Models and tokenizers from a folder or from the hub."""
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -20,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from prefsmith.config import ModelConfig
 from prefsmith.errors import ConfigError
 
+_NOT_COMPUTED = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "architectures"}
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -190,13 +193,29 @@ def find_device(name: str) -> torch.device:
 
 
 def digest(model: nn.Module) -> str:
-    """sha256 of all weights with their names: two models with one digest are the same model."""
+    """sha256 of configuration, weights and buffers: two models with one digest compute the same."""
     total = hashlib.sha256()
-    for name, weight in sorted(model.named_parameters(), key=lambda item: item[0]):
+    config = getattr(model, "config", None)
+    if isinstance(config, PreTrainedConfig):
+        settings = {key: value for key, value in config.to_dict().items() if key not in _NOT_COMPUTED}
+        total.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, weight in sorted({**model.state_dict(), **dict(model.named_parameters())}.items()):
         total.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
         flat = weight.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
         total.update(memoryview(cast("Any", flat.numpy())))
     return total.hexdigest()
+
+
+def require_full_precision(model: nn.Module) -> None:
+    """At the learning rates of preference training, updates of weights below float32 round to nothing.
+
+    Raises:
+        ConfigError: a trainable weight is in lower precision.
+    """
+    low = next((each.dtype for each in model.parameters() if each.requires_grad and each.dtype.itemsize < 4), None)
+    if low is not None:
+        what = f"the model's weights are {str(low).removeprefix('torch.')}, in which small updates round to nothing"
+        raise ConfigError("model.precision", what, where="the model in memory", fix="train model.float()")
 
 
 def quiet() -> None:

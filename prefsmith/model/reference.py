@@ -4,6 +4,8 @@ import copy
 from collections.abc import Sequence
 from functools import partial
 
+from transformers import PreTrainedTokenizerBase
+
 from prefsmith.config import ModelConfig, ReferenceConfig
 from prefsmith.errors import ConfigError
 from prefsmith.model import adapters, load
@@ -17,6 +19,7 @@ def make_reference(
     config: ReferenceConfig,
     model: ModelConfig,
     probes: Sequence[Batch],
+    tokenizer: PreTrainedTokenizerBase,
     *,
     max_length: int | None,
 ) -> tuple[Frozen, str]:
@@ -27,22 +30,28 @@ def make_reference(
         config: which reference is wanted.
         model: settings of the policy's model, for the device and whether its code is trusted.
         probes: batches to choose a path for another model on.
+        tokenizer: of the policy; another model must read the same ids.
         max_length: longest sequence of the run.
 
     Raises:
         ConfigError: the other model cannot be loaded or reads other tokens.
     """
     if config.path is not None:
-        return _another(policy, config.path, model, probes, max_length)
+        return _another(policy, config.path, model, probes, tokenizer, max_length)
     if adapters.has_adapter(policy.model) and config.kind != "frozen":
         return Frozen(policy, partial(adapters.adapter_off, policy.model)), "the base model, adapter off"
     frozen = copy.deepcopy(policy.model).requires_grad_(False).eval()
     scorer = Scorer(frozen, policy.path, rows_at_once=policy.rows_at_once)
-    return Frozen(scorer), f"a frozen copy of the starting policy, sha256 {load.digest(frozen)[:12]}"
+    return Frozen(scorer), "a frozen copy of the starting policy"
 
 
 def _another(
-    policy: Scorer, path: str, model: ModelConfig, probes: Sequence[Batch], max_length: int | None
+    policy: Scorer,
+    path: str,
+    model: ModelConfig,
+    probes: Sequence[Batch],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None,
 ) -> tuple[Frozen, str]:
     origin = load.check_origin(path, "reference.path")
     other = load.load_model(origin, device=model.device, trust_remote_code=model.trust_remote_code)
@@ -50,6 +59,12 @@ def _another(
     if rows < own:
         what = f"the reference embeds {rows} tokens and the policy {own}, so they do not read the same ids"
         fix = "the reference shares the policy's tokenizer"
+        raise ConfigError("reference.vocabulary", what, where=origin, fix=fix)
+    others = load.load_tokenizer(origin, trust_remote_code=model.trust_remote_code).get_vocab()
+    different = sum(others.get(token) != number for token, number in tokenizer.get_vocab().items())
+    if different:
+        what = f"the reference's tokenizer gives {different} of the policy's tokens another id"
+        fix = "take a reference that shares the policy's tokenizer"
         raise ConfigError("reference.vocabulary", what, where=origin, fix=fix)
     scorer, choice = choose_path(other, probes, max_length=max_length)
     other.requires_grad_(False)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -69,8 +70,9 @@ class CheckpointStore:
         self.folder, self.keep = folder, keep
 
     def clean(self) -> None:
-        """Remove what a killed save left beside its place."""
-        for left in self.folder.glob(".step-*"):
+        """Remove what a killed save left beside its place, and what a killed removal left of an old one."""
+        halves = [place for place in self.folder.glob("step-*") if not (place / MANIFEST).exists()]
+        for left in (*self.folder.glob(".step-*"), *halves):
             shutil.rmtree(left, ignore_errors=True)
 
     def save(self, checkpoint: Checkpoint) -> Path:
@@ -87,22 +89,23 @@ class CheckpointStore:
             beside.mkdir(parents=True)
             _write(beside, checkpoint)
             if place.exists():
-                place.rename(self.folder / f"damaged-{place.name}-{uuid.uuid4().hex[:8]}")
+                self._put_aside(place)
             beside.rename(place)
             sync_folder(self.folder)
-        except (OSError, RuntimeError) as error:
-            shutil.rmtree(beside, ignore_errors=True)
+        except (OSError, RuntimeError, SafetensorError) as error:
             raise TrainingError(
                 "train.checkpoint",
                 f"the checkpoint of step {checkpoint.step} could not be written: {_reason(error)}",
                 where=str(place),
                 fix="make room and go on with --resume: the checkpoint before it is whole",
             ) from error
-        self._remove_old()
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)  # nothing is there once it was renamed
+        self._remove_old(place)
         return place
 
     def newest(self) -> tuple[Checkpoint | None, list[str]]:
-        """The newest whole checkpoint, and what is wrong with each newer one.
+        """The newest whole checkpoint, and what is wrong with each newer one, which is put aside.
 
         Raises:
             TrainingError: there are checkpoints and all are damaged.
@@ -112,6 +115,8 @@ class CheckpointStore:
             if wrong := damage(place):
                 damaged.append(f"{place.name}: {wrong}")
             else:
+                for each in self._places()[len(self._places()) - len(damaged) :]:
+                    self._put_aside(each)
                 return _read(place), damaged
         if damaged:
             raise TrainingError(
@@ -124,13 +129,20 @@ class CheckpointStore:
 
     def _places(self) -> list[Path]:
         """Folders that have a manifest, oldest first."""
-        return sorted(place.parent for place in self.folder.glob(f"step-*/{MANIFEST}"))
+        places = (place.parent for place in self.folder.glob(f"step-*/{MANIFEST}"))
+        return sorted(places, key=lambda place: int(place.name.removeprefix("step-")))
 
-    def _remove_old(self) -> None:
-        for place in self._places()[: -self.keep]:
-            # Without its manifest it is no checkpoint any more, so a kill in between leaves no half one.
-            (place / MANIFEST).unlink()
-            shutil.rmtree(place)
+    def _put_aside(self, place: Path) -> None:
+        place.rename(self.folder / f"damaged-{place.name}-{uuid.uuid4().hex[:8]}")
+
+    def _remove_old(self, newest: Path) -> None:
+        """Keep the one just written and the newest before it; one that cannot be removed does no harm."""
+        before = [place for place in self._places() if place != newest]
+        for place in before[: max(0, len(before) - self.keep + 1)]:
+            with suppress(OSError):
+                # Without its manifest it is no checkpoint any more, so a kill in between leaves no half one.
+                (place / MANIFEST).unlink()
+                shutil.rmtree(place)
 
 
 def damage(place: Path) -> str:
@@ -143,7 +155,7 @@ def damage(place: Path) -> str:
         return f"{MANIFEST} is missing or cannot be read"
     if version != FORMAT:
         return f"it has the format {version}, and this program reads {FORMAT}"
-    if set(files) != {WEIGHTS, OPTIMIZER, RANDOM, STATE}:
+    if not {WEIGHTS, OPTIMIZER, RANDOM, STATE} <= set(files):
         return f"{MANIFEST} does not name the files of a checkpoint"
     for name, expected in files.items():
         path = place / name

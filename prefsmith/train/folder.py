@@ -11,17 +11,24 @@ import torch
 
 from prefsmith.config import RunConfig, changed_keys
 from prefsmith.errors import ConfigError, TrainingError
-from prefsmith.files import write_durably
+from prefsmith.files import sync_folder, write_durably
 from prefsmith.settings import load_settings
 
 MAY_CHANGE = ("out", "checkpoint.", "evaluate.")
 MORE_STEPS = ("train.max_steps", "train.epochs")
 
 
-def with_folder(config: RunConfig) -> RunConfig:
-    """The settings with a folder: the first free runs/<loss>-<number> where none is named."""
+def with_folder(config: RunConfig, *, resume: bool) -> RunConfig:
+    """The settings with a folder: the first free runs/<loss>-<number> where none is named.
+
+    Raises:
+        ConfigError: a run is to be resumed and its folder is not named.
+    """
     if config.out is not None:
         return config
+    if resume:
+        what, fix = "a run is resumed in its folder, and none is named", "add --out with the folder of the run"
+        raise ConfigError("run.folder", what, where="--resume", fix=fix)
     stem = "-".join(each.name for each in config.losses)
     numbers = (number for number in range(1, 10**6) if not Path(f"runs/{stem}-{number}").exists())
     return config.model_copy(update={"out": f"runs/{stem}-{next(numbers)}"})
@@ -46,6 +53,8 @@ def claim(folder: Path, config: RunConfig, resume: bool) -> None:
         raise ConfigError("run.exists", what, where=str(folder), fix=fix)
     try:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        sync_folder(folder)
+        sync_folder(folder.parent)
     except OSError as error:
         what = f"the folder cannot be made: {error.strerror}"
         raise ConfigError("run.folder", what, where=str(folder), fix="give another folder with --out") from error
@@ -53,8 +62,12 @@ def claim(folder: Path, config: RunConfig, resume: bool) -> None:
 
 def _vacant(folder: Path) -> bool:
     """Whether nothing is in the folder but what a start that failed leaves behind."""
+    # Files that were being written have names with a dot in front.
     leftovers = {"LOCK", "checkpoints", "rejected.jsonl", "crash.log"}
-    return all(each.name in leftovers and not (each.is_dir() and any(each.iterdir())) for each in folder.iterdir())
+    return all(
+        (each.name in leftovers or each.name.startswith(".")) and not (each.is_dir() and any(each.iterdir()))
+        for each in folder.iterdir()
+    )
 
 
 def write_records(folder: Path, config: RunConfig, data: Mapping[str, object], machine: Mapping[str, object]) -> None:
@@ -66,10 +79,21 @@ def write_records(folder: Path, config: RunConfig, data: Mapping[str, object], m
     try:
         write_durably(folder / "run.yaml", config.to_yaml().encode())
         write_durably(folder / "data.json", json.dumps(data, indent=1).encode())
-        write_durably(folder / "environment.json", json.dumps(machine, indent=1).encode())
+        started = {**machine, "before": _environments(folder)} if _environments(folder) else machine
+        write_durably(folder / "environment.json", json.dumps(started, indent=1).encode())
     except OSError as error:
         what = f"the run's folder cannot be written: {error.strerror}"
         raise TrainingError("run.write", what, where=str(folder), fix="make room, or choose another --out") from error
+
+
+def _environments(folder: Path) -> list[dict[str, object]]:
+    """What earlier starts of the run wrote down, oldest first."""
+    path = folder / "environment.json"
+    if not path.is_file():
+        return []
+    last: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    before = last.pop("before", [])
+    return [*before, last] if isinstance(before, list) else [last]
 
 
 def environment() -> dict[str, object]:

@@ -76,30 +76,42 @@ class Trainer:
         self.stream, self.optimizer, self.store, self.log, self.rhythm = stream, optimizer, store, log, rhythm
         self.evaluate, self.identity, self.observe = evaluate, dict(identity or {}), observe
 
-    def run(self, done: int = 0) -> int:
+    def run(self, done: int = 0, *, evaluate_first: bool = False) -> int:
         """Do the steps after the first `done`; returns the number of steps done in all.
+
+        Args:
+            done: steps that are behind.
+            evaluate_first: whether the evaluation after step `done` is still owed.
 
         Raises:
             TrainingError: a value is not finite, the start is not the reference, or a checkpoint cannot be written.
             Interrupted: a signal came; the step was finished and a checkpoint saved.
         """
         with StopSignals() as signals:
+            if evaluate_first:
+                self._evaluate(done)
             for step in self.stream.steps(done):
                 self._show(self._step(step))
-                last = step.number == len(self.stream)
-                if self.evaluate is not None and (last or self._due(step, self.rhythm.evaluate_every)):
-                    self._show({"step": step.number, "split": "eval", **self.evaluate()})
-                if last or signals.caught or self._due(step, self.rhythm.checkpoint_every):
-                    self.save(step.number)
-                if signals.caught and not last:
-                    raise Interrupted(
-                        signals.caught,
-                        f"stopped by a signal after step {step.number} of {len(self.stream)}; it is saved",
-                        where=str(self.store.folder),
-                        fix="go on with the same command and --resume",
-                    )
-                done = step.number
+                done, last = step.number, step.number == len(self.stream)
+                evaluate = last or self._due(step, self.rhythm.evaluate_every)
+                if signals.caught:  # saved at once: an evaluation may take longer than whoever stops us waits
+                    self.save(done, unevaluated=evaluate)
+                    raise self._interrupted(signals.caught, done)
+                if evaluate:
+                    self._evaluate(done)
+                if last or self._due(step, self.rhythm.checkpoint_every):
+                    self.save(done)
         return done
+
+    def _evaluate(self, number: int) -> None:
+        if self.evaluate is not None:
+            self._show({"step": number, "split": "eval", **self.evaluate()})
+
+    def _interrupted(self, signal_number: int, number: int) -> Interrupted:
+        folder = self.store.folder.parent
+        what = f"stopped by a signal after step {number} of {len(self.stream)}; it is saved"
+        fix = f"go on with `prefsmith train --out {folder} --resume`"
+        return Interrupted(signal_number, what, where=str(folder), fix=fix)
 
     def _step(self, step: Step) -> dict[str, object]:
         """One optimiser step: gradient, checks, update. The weights move last."""
@@ -114,15 +126,15 @@ class Trainer:
         learning_rate = self.optimizer.step(step.number)
         return self._row(step, scored, grad_norm, learning_rate, time.perf_counter() - started)
 
-    def save(self, number: int) -> None:
-        """Write a checkpoint after step `number`."""
+    def save(self, number: int, *, unevaluated: bool = False) -> None:
+        """Write a checkpoint after step `number`; `unevaluated` says that its evaluation is still owed."""
         self.store.save(
             Checkpoint(
                 step=number,
                 weights=dict(self.optimizer.weights),
                 optimizer=self.optimizer.state(),
                 random=random_states(),
-                state={"metrics_bytes": self.log.sync(), **self.identity},
+                state={"metrics_bytes": self.log.sync(), "unevaluated": unevaluated, **self.identity},
             )
         )
 

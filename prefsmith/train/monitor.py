@@ -17,6 +17,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from prefsmith.errors import TrainingError
+from prefsmith.files import sync_folder
 from prefsmith.train.step import Objective, Scored
 from prefsmith.types import Preferences, Ratings
 
@@ -171,20 +172,19 @@ class MetricsLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = path.open("r+b" if path.exists() else "w+b")
+        sync_folder(path.parent)
         self.file.seek(0, os.SEEK_END)
 
-    def rewind(self, length: int) -> None:
-        """Cut everything behind the first `length` bytes.
+    def is_empty(self) -> bool:
+        """Whether nothing was written yet."""
+        return self.file.tell() == 0
 
-        Raises:
-            TrainingError: the file is shorter than that.
-        """
-        if (there := self.file.tell()) < length:
-            what = f"{self.path.name} has {there} bytes, and the checkpoint was made when it had {length}"
-            fix = "resume from a copy of the whole run folder"
-            raise TrainingError("run.metrics", what, where=str(self.path), fix=fix)
-        self.file.truncate(length)
-        self.file.seek(length)
+    def rewind(self, length: int) -> bool:
+        """Cut everything behind the first `length` bytes; False where rows are missing, since there are fewer."""
+        there = self.file.tell()
+        self.file.truncate(min(length, there))
+        self.file.seek(0, os.SEEK_END)
+        return there >= length
 
     def write(self, row: Mapping[str, object]) -> None:
         """Append a row; it is in the file when this returns.

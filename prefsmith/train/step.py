@@ -28,7 +28,6 @@ from prefsmith.types import (
     Labels,
     PerToken,
     Preferences,
-    Ratings,
     SequenceScores,
     TokenNats,
     join_labels,
@@ -157,58 +156,57 @@ def score_step(
 
 
 def _two_passes(
-    policy: Scorer,
-    reference: Scores | None,
-    objective: Objective,
-    groups: Sequence[EncodedGroup],
-    token_budget: int,
+    policy: Scorer, reference: Scores | None, objective: Objective, groups: Sequence[EncodedGroup], token_budget: int
 ) -> Scored:
     whole = _score_whole(policy, reference, objective, groups, token_budget)
     denominators = _denominators(groups, len(objective.terms))
     graded = _grade(objective, whole.nats, whole.scores, whole.labels, denominators)
-    slopes = graded.slope.split([int(mask.shape[0]) for mask in whole.own])
-    for members, mask, slope in zip(whole.micro_batches, whole.own, slopes, strict=True):
-        batch = pack([groups[index] for index in members], mismatched=False)
-        policy.accumulate(batch, lambda _nats, own=slope[mask]: own)
+    slopes = dict(zip(whole.order, graded.slope.split(whole.tokens), strict=True))
+    own = [replace(group, mismatched=()) for group in groups]
+    for members in plan(own, token_budget):
+        batch = pack([own[index] for index in members])
+        # A group's own completions stand in front of the mismatched ones, which carry no gradient.
+        slope = torch.cat([slopes[index][: _own_tokens(own[index])] for index in members])
+        policy.accumulate(batch, lambda _nats, slope=slope: slope)
     return Scored(graded.loss, whole.scores, whole.labels, whole.compared, graded.outside)
 
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """All scores of a step. `own[i]` marks the tokens of micro-batch i that belong to labelled completions."""
+    """All scores of a step. `order` are its groups as they were scored, `tokens` the scored tokens of each."""
 
     nats: TokenNats
     scores: SequenceScores
     labels: tuple[Labels, ...]
     compared: Preferences
-    micro_batches: list[list[int]]
-    own: list[Bool[Tensor, " _"]]  # one length for each micro-batch
+    order: list[int]
+    tokens: list[int]
 
 
 def _score_whole(
-    policy: Scores,
-    reference: Scores | None,
-    objective: Objective,
-    groups: Sequence[EncodedGroup],
-    token_budget: int,
+    policy: Scores, reference: Scores | None, objective: Objective, groups: Sequence[EncodedGroup], token_budget: int
 ) -> _Whole:
-    micro_batches = plan(groups, token_budget)
-    batches = [pack([groups[index] for index in members]) for members in micro_batches]
-    nats = [policy.token_nats(batch) for batch in batches]
-    scores = []
-    for batch, own in zip(batches, nats, strict=True):
+    nats: list[TokenNats] = []
+    parts: list[tuple[SequenceScores, Batch]] = []
+    order: list[int] = []
+    for members in plan(groups, token_budget):
+        batch = pack([groups[index] for index in members])
+        nats.append(policy.token_nats(batch))
         reference_nats = None if reference is None else reference.token_nats(batch)
-        scores.append(_scores(own, reference_nats, batch, objective.needs_tokens))
-        _require_finite_scores(scores[-1], batch)
-    seqs = [batch.completions.shape[0] for batch in batches]
-    labels = tuple(join_labels([batch.labels[term] for batch in batches], seqs) for term in range(len(objective.terms)))
+        scores = _scores(nats[-1], reference_nats, batch, objective.needs_tokens)
+        _require_finite_scores(scores, batch)
+        parts.append((scores, batch))
+        order += members
+    seqs = [batch.completions.shape[0] for _, batch in parts]
     return _Whole(
         nats=torch.cat(nats),
-        scores=join_scores(scores),
-        labels=labels,
-        compared=_join_compared([batch.compared for batch in batches], seqs),
-        micro_batches=micro_batches,
-        own=[_own_tokens(batch) for batch in batches],
+        scores=join_scores([scores for scores, _ in parts]),
+        labels=tuple(
+            join_labels([batch.labels[term] for _, batch in parts], seqs) for term in range(len(objective.terms))
+        ),
+        compared=_join_compared([batch.compared for _, batch in parts], seqs),
+        order=order,
+        tokens=[_own_tokens(groups[index], mismatched=True) for index in order],
     )
 
 
@@ -257,12 +255,10 @@ def _denominators(groups: Sequence[EncodedGroup], terms: int) -> list[float]:
     ]
 
 
-def _own_tokens(batch: Batch) -> Bool[Tensor, " scored"]:
-    own = torch.ones(batch.completions.shape[0], dtype=torch.bool)
-    for view in batch.labels:
-        if isinstance(view, Ratings) and view.mismatched is not None:
-            own[view.mismatched] = False
-    return torch.repeat_interleave(own, batch.scored_per_seq())
+def _own_tokens(group: EncodedGroup, *, mismatched: bool = False) -> int:
+    """Scored tokens of the group's own completions, and of the mismatched ones where they count."""
+    completions = (*group.completions, *group.mismatched) if mismatched else group.completions
+    return sum(len(each.ids) - each.unscored for each in completions)
 
 
 def _joined(parts: list[Scored]) -> Scored:

@@ -26,12 +26,14 @@ def pair(prompt, chosen, rejected):
     return Group("g", "rows:7", prompt, (Completion(chosen), Completion(rejected)), (Comparison(0, 1),))
 
 
+LOST = "with no more than one token left of the prompt"
+
 CUTS = {
     "fits": ("keep_end", 9, (1, 3, 4, 5, 6), (7, 8, 9, 2), (10, 2), []),
     "one token": ("keep_end", 8, (1, 4, 5, 6), (7, 8, 9, 2), (10, 2), ["with a prompt cut"]),
-    "prompt to begin": ("keep_end", 5, (1,), (7, 8, 9, 2), (10, 2), ["with a prompt cut"]),
-    "answer too": ("keep_end", 4, (1,), (7, 8, 9), (10, 2), ["with a prompt cut", "with an answer cut"]),
-    "both answers": ("keep_end", 2, (1,), (7,), (10,), ["with a prompt cut", "with an answer cut"]),
+    "prompt to begin": ("keep_end", 5, (1,), (7, 8, 9, 2), (10, 2), ["with a prompt cut", LOST]),
+    "answer too": ("keep_end", 4, (1,), (7, 8, 9), (10, 2), ["with a prompt cut", LOST, "with an answer cut"]),
+    "both answers": ("keep_end", 2, (1,), (7,), (10,), ["with a prompt cut", LOST, "with an answer cut"]),
     "start, longer": ("keep_start", 8, (1, 3, 4, 5, 6), (7, 8, 9), (10, 2), ["with an answer cut"]),
     "start, both": ("keep_start", 6, (1, 3, 4, 5, 6), (7,), (10,), ["with an answer cut"]),
     "drop, fits": ("drop", 9, (1, 3, 4, 5, 6), (7, 8, 9, 2), (10, 2), []),
@@ -122,7 +124,11 @@ def test_every_cut_keeps_what_it_must(prompt, chosen, rejected, max_length, trun
     assert tail == whole.prompt[len(whole.prompt) - len(tail) :] and (not begin or encoded.prompt[0] == 1)
     was_cut = [each != full.ids for each, full in zip(answers, whole.completions, strict=True)]
     assert [each.ids[-1] != 2 for each in encoded.completions] == was_cut
-    kinds = [("with a prompt cut", kept < len(whole.prompt)), ("with an answer cut", any(was_cut))]
+    kinds = [
+        ("with a prompt cut", kept < len(whole.prompt)),
+        (LOST, kept == 1 < len(whole.prompt)),
+        ("with an answer cut", any(was_cut)),
+    ]
     assert cutting.counts.kinds == {kind: 1 for kind, happened in kinds if happened}
 
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from tiny import save_model, tiny_llama
+from tiny import save_model, tiny_llama, word_tokenizer
 
 from prefsmith.config import AdapterConfig, ModelConfig, ReferenceConfig
 from prefsmith.errors import ConfigError
@@ -16,8 +16,12 @@ from prefsmith.model.score import Frozen, Scorer
 CPU = ModelConfig(device="cpu")
 
 
+WORDS = [f"w{number}" for number in range(37)]
+TOKENIZER = word_tokenizer(WORDS)
+
+
 def make(policy, probe, **settings):
-    return make_reference(policy, ReferenceConfig(**settings), CPU, [probe], max_length=None)
+    return make_reference(policy, ReferenceConfig(**settings), CPU, [probe], TOKENIZER, max_length=None)
 
 
 def moved(model):
@@ -33,7 +37,7 @@ def test_a_frozen_copy_stays_where_the_policy_started(probe, path):
     policy = Scorer(tiny_llama(), path)
     start, before = load.digest(policy.model), policy.token_nats(probe)
     reference, line = make(policy, probe)
-    assert line == f"a frozen copy of the starting policy, sha256 {start[:12]}"
+    assert line == "a frozen copy of the starting policy"
     assert torch.equal(reference.token_nats(probe), before)
     moved(policy.model)
     assert not torch.equal(policy.token_nats(probe), before)
@@ -67,8 +71,15 @@ def test_another_model_with_fewer_tokens_is_refused(probe, tmp_path):
     assert caught.value.fix == "the reference shares the policy's tokenizer"
 
 
+def test_another_model_that_gives_tokens_other_ids_is_refused(probe, tmp_path):
+    folder = save_model(tmp_path, WORDS[::-1])
+    with pytest.raises(ConfigError, match="gives 36 of the policy's tokens another id") as caught:
+        make(Scorer(tiny_llama(), "shared"), probe, path=str(folder))
+    assert (caught.value.code, caught.value.where) == ("reference.vocabulary", str(folder)) and caught.value.fix
+
+
 def test_another_model_is_run_along_its_own_path(probe, tmp_path):
-    folder = save_model(tmp_path, [f"w{number}" for number in range(37)], seed=7)
+    folder = save_model(tmp_path, WORDS, seed=7)
     reference, line = make(Scorer(tiny_llama(), "padded"), probe, path=str(folder))
     assert line.startswith(f"{folder}, shared path, sha256 ")
     other = tiny_llama(seed=7)

@@ -4,6 +4,9 @@ import errno
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,12 +78,53 @@ def test_where_all_are_damaged_nothing_is_taken(tmp_path):
         store.newest()
 
 
-def test_a_damaged_one_is_put_aside_when_its_step_is_saved_again(tmp_path):
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_damaged_one_is_put_aside_and_its_step_can_be_saved_again(tmp_path, looked):
     store = saved(tmp_path, 1, 2)
     flip(tmp_path / folder_name(2) / "weights.safetensors")
+    if looked:
+        assert store.newest()[0].step == 1
     store.save(made(2, 9.0))
     assert store.newest()[0].weights["w"][0] == 9.0
     assert len(list(tmp_path.glob("damaged-step-000002-*"))) == 1
+
+
+def test_damaged_newer_ones_do_not_push_the_good_ones_out(tmp_path):
+    """Resuming with a smaller keep: what was just saved must not go because broken folders have higher numbers."""
+    saved(tmp_path, 3, 6, 9)
+    for step in (6, 9):
+        flip(tmp_path / folder_name(step) / "weights.safetensors")
+    store = CheckpointStore(tmp_path, keep=1)
+    assert store.newest()[0].step == 3
+    store.save(made(4))
+    checkpoint, damaged = store.newest()
+    assert checkpoint.step == 4 and not damaged
+
+
+def test_the_millionth_step_is_newer_than_the_one_before_it(tmp_path):
+    store = saved(tmp_path, 999_998, 999_999, 1_000_000, keep=2)
+    assert store.newest()[0].step == 1_000_000
+
+
+def test_a_disk_that_is_full_while_tensors_are_written_leaves_nothing_behind(tmp_path):
+    """In a process whose files may not grow: safetensors reports that in a class of its own."""
+    code = (
+        "import resource, sys; sys.path.insert(0, sys.argv[2]);"
+        "from pathlib import Path; import torch;"
+        "from prefsmith.train.checkpoint import Checkpoint, CheckpointStore;"
+        "from prefsmith.errors import TrainingError;"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "big = Checkpoint(1, {'w': torch.zeros(10000)}, {}, {}, {})\n"
+        "try: CheckpointStore(Path(sys.argv[1]), keep=1).save(big)\n"
+        "except TrainingError as error: print(error.code)"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), root], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "train.checkpoint", done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("keep", [1, 2])
@@ -93,7 +137,12 @@ def test_the_only_good_one_is_never_removed(tmp_path, monkeypatch):
     """With keep=1 the old one goes only when the new one is in its place."""
     store = saved(tmp_path, 1, keep=1)
     seen = []
-    monkeypatch.setattr(module.shutil, "rmtree", lambda place, **_: seen.append(damage(tmp_path / folder_name(2))))
+
+    def rmtree(place, **_):
+        if place.name == folder_name(1):
+            seen.append(damage(tmp_path / folder_name(2)))
+
+    monkeypatch.setattr(module.shutil, "rmtree", rmtree)
     store.save(made(2))
     assert seen == [""]
 
@@ -149,10 +198,10 @@ def test_manifest_is_last_and_everything_is_synced_before_the_rename(tmp_path, m
 def test_leftovers_of_a_killed_save_are_no_checkpoint_and_are_cleaned(tmp_path):
     store = saved(tmp_path, 1)
     (tmp_path / ".step-000002-abc").mkdir()
-    (tmp_path / "step-000003").mkdir()  # a folder without its manifest
+    (tmp_path / "step-000003").mkdir()  # a folder without its manifest: its removal was cut short
     assert store.newest()[0].step == 1
     store.clean()
-    assert not (tmp_path / ".step-000002-abc").exists()
+    assert [each.name for each in tmp_path.iterdir()] == [folder_name(1)]
 
 
 def test_a_newer_format_is_refused_by_name(tmp_path):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from planted import config_for, pairs, train
 from safetensors.torch import load_file
@@ -200,6 +201,58 @@ def test_the_second_signal_stops_at_once(tmp_path):
         fit(settings, say=stop_after(4, twice))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert train(settings, resume=True).steps == 10
+
+
+def test_another_configuration_of_the_same_weights_is_refused(tmp_path):
+    """rope_theta is no weight, and changes everything."""
+    settings = config(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        fit(settings, say=stop_after(2, raise_signal))
+    place = Path(settings.model.path) / "config.json"
+    place.write_text(place.read_text().replace("10000.0", "500.0"))
+    with pytest.raises(ConfigError, match="the model is not what this run began with"):
+        train(settings, resume=True)
+
+
+def test_a_resumed_run_takes_the_threads_it_began_with(tmp_path, straight):
+    settings = config(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        fit(settings, say=stop_after(2, raise_signal))
+    torch.set_num_threads(2)
+    try:
+        train(settings, resume=True)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(1)
+    assert weights(settings.out) == straight["dpo"][0]
+
+
+def test_a_refused_resumption_leaves_the_record_alone(tmp_path):
+    settings = config(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        fit(settings, say=stop_after(2, raise_signal))
+    before = {name: (Path(settings.out) / name).read_bytes() for name in ("data.json", "environment.json", "run.yaml")}
+    path = Path(settings.data.train)
+    path.write_text(path.read_text().replace('"prompt": "w', '"prompt": "w7 w', 1))
+    with pytest.raises(ConfigError, match="the data is not"):
+        train(settings, resume=True)
+    assert before == {name: (Path(settings.out) / name).read_bytes() for name in before}
+
+
+def test_lost_metrics_do_not_cost_the_checkpoint(tmp_path, straight):
+    settings = config(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        fit(settings, say=stop_after(4, raise_signal))
+    (Path(settings.out) / "metrics.jsonl").unlink()
+    lines = []
+    fit(settings, resume=True, say=lines.append)
+    assert any("metrics.jsonl has lost rows" in line for line in lines)
+    assert weights(settings.out) == straight["dpo"][0]
+
+
+def test_to_resume_a_run_one_names_its_folder(tmp_path):
+    with pytest.raises(ConfigError, match="none is named"):
+        train(config(tmp_path / "run").model_copy(update={"out": None}), resume=True)
 
 
 def test_the_record_says_what_was_done(tmp_path):
