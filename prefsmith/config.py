@@ -5,7 +5,7 @@ The keys of the `loss` section beyond `name` and `weight` are the loss's own set
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -63,6 +63,9 @@ class AdapterConfig(Section):
     """Names of the modules to adapt, or `all-linear`. Default: q_proj and v_proj, or what peft knows for the model."""
 
 
+_NO_ADAPTER = AdapterConfig()
+
+
 class DataConfig(Section):
     """What to learn from."""
 
@@ -79,7 +82,7 @@ class DataConfig(Section):
     max_length: int | None = Field(default=None, ge=2)
     """Most tokens of prompt and completion together. Default: what the model can take."""
     truncation: Literal["keep_end", "keep_start", "drop", "refuse"] = "keep_end"
-    """What happens to longer rows: keep the prompt's end, keep its start, drop the row, or stop."""
+    """Longer rows: keep_end cuts the prompt at its start, keep_start does not; then answers are cut at their end."""
     template: str = "auto"
     """`auto`: the model's chat template, plain text where it has none. `plain`, or the path of a Jinja file."""
     skip_bad: bool = False
@@ -197,6 +200,9 @@ class RunConfig(Section):
     def _adapter_off_needs_an_adapter(self) -> "RunConfig":
         if self.reference.kind == "adapter_off" and self.adapter.kind == "none":
             raise ValueError("reference.kind is adapter_off, but adapter.kind is none: set adapter.kind=lora")
+        idle = [key for key, value in self.adapter if value != getattr(_NO_ADAPTER, key)]
+        if idle and self.adapter.kind == "none":
+            raise ValueError(f"adapter.{idle[0]} is set, but adapter.kind is none: set adapter.kind=lora")
         return self
 
     @property
@@ -249,4 +255,5 @@ def _flat(values: object, path: tuple[str, ...]) -> Iterator[tuple[str, object]]
 def _help_line(key: str, entry: FieldInfo) -> str:
     default = entry.get_default(call_default_factory=True)
     shown = "" if default in (None, "", {}) else f" [{str(default).lower() if isinstance(default, bool) else default}]"
-    return f"  {key}{shown}  {entry.description or ''}"
+    words = f" ({' | '.join(map(str, get_args(entry.annotation)))})" if get_origin(entry.annotation) is Literal else ""
+    return f"  {key}{shown}  {entry.description or ''}{words}"

@@ -36,9 +36,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_files(folder: Path) -> None:
-    """Make every file of a folder, which others wrote, survive a crash of the machine."""
+    """Make every file of a folder, which others wrote, readable as usual and sure to survive a crash of the machine."""
+    mask = os.umask(0)
+    os.umask(mask)
     for path in folder.rglob("*"):
         if path.is_file():
+            path.chmod(0o666 & ~mask)  # safetensors writes files that nobody else may read
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     sync_folder(folder)

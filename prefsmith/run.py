@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from prefsmith.config import RunConfig
+from prefsmith.config import LossConfig, RunConfig
 from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.pack import pack
@@ -27,14 +27,22 @@ from prefsmith.losses import resolve
 from prefsmith.model import adapters
 from prefsmith.model.export import export
 from prefsmith.model.ladder import choose_path
-from prefsmith.model.load import Loaded, check_origin, describe_loaded, digest, load, require_full_precision
+from prefsmith.model.load import (
+    Loaded,
+    check_origin,
+    describe_loaded,
+    digest,
+    find_device,
+    load,
+    require_full_precision,
+)
 from prefsmith.model.reference import make_reference
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.records import Group
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, lock
 from prefsmith.train.folder import claim, environment, with_folder, write_records
 from prefsmith.train.loop import Rhythm, Row, Trainer
-from prefsmith.train.monitor import MetricsLog, read_rows
+from prefsmith.train.monitor import MetricsLog, line_of, read_rows
 from prefsmith.train.optim import Optimizer, count
 from prefsmith.train.step import Objective
 from prefsmith.types import Batch
@@ -83,6 +91,8 @@ def fit(
         Interrupted: a signal stopped it.
     """
     objective = _objective(config)
+    config = _resolved(config, objective)
+    find_device(config.model.device)
     if model is None:
         check_origin(config.model.path)
     if config.reference.path is not None:
@@ -124,7 +134,20 @@ def _objective(config: RunConfig) -> Objective:
         if config.reference.kind == "none" and term.entry.needs_reference:
             what = f"{term.entry.name} compares the policy with a reference, and reference.kind is none"
             raise ConfigError("reference.none", what, where="reference.kind", fix="leave it at auto")
+    if config.reference.path is not None and not any(term.entry.needs_reference for term in terms):
+        what = "a reference is named, and no loss compares the policy with one"
+        raise ConfigError("reference.none", what, where="reference.path", fix="leave it out, or train another loss")
     return Objective(tuple(terms))
+
+
+def _resolved(config: RunConfig, objective: Objective) -> RunConfig:
+    """The settings with every value that is in force, so that run.yaml repeats the run whatever defaults become."""
+    losses = [
+        LossConfig.model_validate({"name": term.entry.name, "weight": term.weight, **term.settings})
+        for term in objective.terms
+    ]
+    optim = config.optim.model_copy(update={"learning_rate": config.learning_rate})
+    return config.model_copy(update={"loss": losses if isinstance(config.loss, list) else losses[0], "optim": optim})
 
 
 class _Composition:
@@ -161,8 +184,7 @@ class _Composition:
         with closing(MetricsLog(self.folder / "metrics.jsonl")) as log:
             trainer = self._trainer(policy, reference, stream, held, {**identity, **choices}, store, log)
             done = self._go_back(trainer, checkpoint)
-            labels = "comparisons" if self.objective.terms[0].entry.kind == "pairwise" else "ratings"
-            self.say(f"{len(stream)} steps of {self.config.train.pairs_per_step} {labels}")
+            self._announce(stream)
             steps = trainer.run(done, evaluate_first=checkpoint is not None and bool(checkpoint.state["unevaluated"]))
         export(policy.model, loaded.tokenizer, self.folder, template=encoder.renderer.template)
         metrics = read_rows(self.folder / "metrics.jsonl")
@@ -293,6 +315,13 @@ class _Composition:
             observe=lambda row: self.say(line_of(row, len(stream))),
         )
 
+    def _announce(self, stream: Stream) -> None:
+        first, warmup = self.objective.terms[0].entry, self.config.optim.warmup_steps
+        labels = "comparisons" if first.kind == "pairwise" else "completions" if first.desirable_only else "ratings"
+        self.say(f"{len(stream)} steps of {self.config.train.pairs_per_step} {labels}")
+        if warmup >= len(stream):
+            self.say(f"warning: optim.warmup_steps={warmup}, so the learning rate never gets beyond its warm-up")
+
     def _refuse_others(self, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
         for key, now in identity.items():
             if checkpoint.state.get(key) != now:
@@ -312,32 +341,6 @@ class _Composition:
         trainer.load(checkpoint)
         self.say(f"resuming after step {checkpoint.step}")
         return checkpoint.step
-
-
-def line_of(row: Mapping[str, object], steps: int) -> str:
-    """A row of metrics as a plain line."""
-
-    def number(key: str, form: str) -> str | None:
-        value = row.get(key)
-        return f"{key.replace('_', ' ')} {value:{form}}" if isinstance(value, int | float) else None
-
-    if row.get("split") == "eval":
-        parts = [f"held out after step {row['step']}:", number("loss", ".4f"), number("margin", "+.3f")]
-        for key, words in (("accuracy", "accuracy"), ("shorter_accuracy", '"the shorter is better"')):
-            if row.get(key) is not None:
-                bounds = f"[{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]"
-                parts.append(f"{words} {row[key]:.3f} {bounds}")
-        return "  ".join(part for part in parts if part)
-    parts = [
-        f"step {row['step']}/{steps}",
-        number("loss", ".4f"),
-        number("margin", "+.3f"),
-        number("accuracy", ".2f"),
-        number("grad_norm", ".3g"),
-        number("learning_rate", ".2e"),
-        number("seconds", ".2f"),
-    ]
-    return "  ".join(part for part in parts if part)
 
 
 def _in_memory(model: tuple[PreTrainedModel, PreTrainedTokenizerBase], config: RunConfig) -> Loaded:

@@ -50,6 +50,9 @@ def parse_settings(arguments: Iterable[str], *, resume: bool = False) -> RunConf
     out = overrides.get(("out",), (settings.values.get("out"), ""))[0]
     if resume and isinstance(out, str) and (stored := Path(out) / "run.yaml").is_file():
         settings = _overlaid(read_yaml(stored), settings)
+    elif resume and isinstance(out, str) and not settings.values and ("model", "path") not in overrides:
+        what, fix = "there is no run to go on with", "check --out; or start one with --model and --data"
+        raise ConfigError("run.folder", what, where=str(Path(out) / "run.yaml"), fix=fix)
     for path, (value, origin) in overrides.items():
         _set(settings, path, _override_value(value), origin)
     return build(settings)
@@ -80,6 +83,7 @@ def read_yaml(file: Path) -> Settings:
     """
     try:
         text = file.read_text(encoding="utf-8")
+        _refuse_anchors(text, file)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -91,6 +95,9 @@ def read_yaml(file: Path) -> Settings:
         what = getattr(error, "problem", None) or "it cannot be read as YAML"
         fix = "mend the file there; indentation is by spaces, and a value with a colon is quoted"
         raise ConfigError("config.yaml", f"not YAML: {what}", where=where, fix=fix) from error
+    except RecursionError as error:
+        what, fix = "the settings are nested too deeply", "sections hold keys and values, and lists at most"
+        raise ConfigError("config.yaml", what, where=str(file), fix=fix) from error
     settings = Settings()
     if node is None:
         return settings
@@ -99,6 +106,15 @@ def read_yaml(file: Path) -> Settings:
         raise ConfigError("config.yaml", what, where=f"{file}:1", fix=fix)
     settings.values = _read_node(node, (), file, settings.origins)
     return settings
+
+
+def _refuse_anchors(text: str, file: Path) -> None:
+    """Aliases can make a file of a few lines as large as memory; settings have no use for them."""
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
+            where = f"{file}:{token.start_mark.line + 1}"
+            what, fix = "anchors and aliases (&name, *name) are not read", "write the values out; or quote the text"
+            raise ConfigError("config.yaml", what, where=where, fix=fix)
 
 
 def _read_node(node: yaml.Node, path: tuple[str, ...], file: Path, origins: dict[tuple[str, ...], str]) -> Any:  # noqa: ANN401

@@ -145,6 +145,8 @@ class DPOTrainer:
             TrainingError: the loss or the gradient is not finite (the weights are not changed), or policy and
                 reference differ before the first step.
         """
+        if not isinstance(batch, tuple | list) or len(batch) < 3:
+            raise DataError("trainer.batch", "the batch is not x, yw_idxs, yl_idxs", fix="give a tuple of these three")
         x, yw_idxs, yl_idxs, *rest = batch
         pi_logps = sequence_logprobs(self.model, x)
         with torch.no_grad(), self._reference():
@@ -385,6 +387,8 @@ def _preferences(
     if pi_logps.dim() != 1 or ref_logps.shape != pi_logps.shape:
         what = f"pi_logps {tuple(pi_logps.shape)} and ref_logps {tuple(ref_logps.shape)} are not both of shape (B,)"
         raise DataError("trainer.shape", what, fix="sum the log-probabilities of each completion's tokens")
+    if not all(isinstance(each, Tensor) and not each.is_floating_point() for each in (yw_idxs, yl_idxs)):
+        raise DataError("trainer.index", "the index pairs are not tensors of integers", fix="torch.tensor([0, 2])")
     if yw_idxs.dim() != 1 or yw_idxs.shape != yl_idxs.shape or not len(yw_idxs):
         what = f"yw_idxs {tuple(yw_idxs.shape)} and yl_idxs {tuple(yl_idxs.shape)} are not both of shape (T,), T >= 1"
         raise DataError("trainer.shape", what, fix="one index into the completions for each side of a pair")

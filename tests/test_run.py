@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from prefsmith.data.groups import read_groups
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.files import file_digest
 from prefsmith.run import fit
+from prefsmith.settings import load_settings
 
 SHORT = {"pairs_per_step": 16, "max_steps": 3}
 
@@ -142,6 +144,9 @@ def test_folders_are_named_where_nobody_names_them(tmp_path, monkeypatch):
         (pairs(40), {"data": {"max_length": 4000}}, ConfigError, "data.max_length"),
         (pairs(40), {"data": {"max_length": 2, "truncation": "drop"}}, DataError, "data.no_rows"),
         (pairs(40), {"reference": {"kind": "none"}}, ConfigError, "reference.none"),
+        (pairs(40), {"reference": {"path": "base"}, "loss": {"name": "sft"}}, ConfigError, "reference.none"),
+        (pairs(40), {"model": {"device": "cuda:77"}}, ConfigError, "model.device"),
+        ([{**row, "weight": 0} for row in pairs(40)], {}, DataError, "data.weight"),
         (pairs(40), {"loss": {"name": "kto"}, "train": {"pairs_per_step": 1}}, ConfigError, "train.lonely_prompt"),
         (
             pairs(40),
@@ -156,6 +161,46 @@ def test_what_cannot_be_trained_is_refused(tmp_path, rows, sections, error, code
     with pytest.raises(error) as caught:
         train(config_for(tmp_path, rows, **{"train": {"pairs_per_step": 16, "epochs": 8}, **sections}))
     assert caught.value.code == code and caught.value.fix
+
+
+def test_run_yaml_has_every_setting_in_force(tmp_path):
+    """Defaults of the loss and the learning rate too, as numbers: what it says repeats the run."""
+    run = train(config_for(tmp_path, pairs(40), train=SHORT, loss={"name": "dpo", "beta": "0.20"}))
+    stored = load_settings(run.folder / "run.yaml")
+    assert stored.loss.settings == {"beta": 0.2, "label_smoothing": 0.0}
+    adapter = config_for(tmp_path, pairs(40), adapter={"kind": "lora"}, optim={"learning_rate": None}, out="x")
+    assert adapter.learning_rate == 1e-4
+
+
+def test_files_of_the_result_are_readable_by_others(tmp_path):
+    mask = os.umask(0o022)
+    try:
+        run = train(config_for(tmp_path, pairs(40), train=SHORT))
+    finally:
+        os.umask(mask)
+    assert {each.stat().st_mode & 0o777 for each in (run.folder / "model").iterdir()} == {0o644}
+
+
+def test_an_adapter_is_not_taken_for_a_model(tmp_path):
+    run = train(config_for(tmp_path, pairs(40), train=SHORT, adapter={"kind": "lora"}))
+    with pytest.raises(ConfigError, match="this is an adapter") as caught:
+        train(config_for(tmp_path, pairs(40), model={"path": str(run.folder / "model")}, out=str(tmp_path / "next")))
+    assert "merge" in caught.value.fix
+
+
+def test_a_file_of_weights_that_is_cut_off_is_refused(tmp_path):
+    config = config_for(tmp_path, pairs(40))
+    place = tmp_path / "base" / "model.safetensors"
+    place.write_bytes(place.read_bytes()[:2000])
+    with pytest.raises(ConfigError) as caught:
+        train(config)
+    assert caught.value.code == "model.load" and caught.value.where == str(tmp_path / "base")
+
+
+def test_a_warm_up_longer_than_the_run_is_told(tmp_path):
+    lines = []
+    fit(config_for(tmp_path, pairs(40), train=SHORT, optim={"warmup_steps": 9}), say=lines.append)
+    assert any("optim.warmup_steps=9" in line for line in lines)
 
 
 def test_the_accounts_add_up(tmp_path):

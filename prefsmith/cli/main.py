@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +45,7 @@ def train(
     config = parse_settings(settings, resume=resume)
     from prefsmith.run import fit  # inside: --help and wrong settings answer without torch
 
-    fit(config, resume=resume, say=lambda line: print(printable(line), flush=True))
+    fit(config, resume=resume, say=_say)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,20 +66,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return _fail(f"[cli.usage] {error}", 2)
     except KeyboardInterrupt:
-        return _fail("stopped at once; --resume goes on behind the newest checkpoint, if there is one", 130)
+        return _fail("[run.interrupted] stopped at once\n  fix:   --resume goes on behind the newest checkpoint", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; end without a word
-        return 1
+        return 0  # nobody reads on
     except Exception as error:
         log = Path("prefsmith-crash.log")
         _try(lambda: log.write_text(traceback.format_exc(), encoding="utf-8"))
         return _fail(f"[bug] {type(error).__name__}: {error}\n  fix:   please report it with {log.resolve()}", 1)
+    finally:
+        _drop_unread_output()
     return 0
+
+
+def _say(line: str) -> None:
+    """Print a line; a reader who has gone away (`| head`) stops the printing, not the training."""
+    with suppress(BrokenPipeError):
+        print(printable(line), flush=True)
 
 
 def printable(text: str) -> str:
     """Text from users without control characters, so that it cannot move the cursor or change colours."""
     return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
+
+
+def _drop_unread_output() -> None:
+    """Python would complain at its end about output that nobody takes any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, status: int) -> int:

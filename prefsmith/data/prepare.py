@@ -88,6 +88,9 @@ class Preparation:
             fix = "raise data.max_length, lower data.eval_fraction, or leave data.skip_bad out to see the first bad row"
             what = f"no row is left to train on ({len(sides.train)} were there; {counts})"
             raise DataError("data.no_rows", what, where=self.config.train, fix=fix)
+        if not any(label.weight for group in train for view in group.views for label in view.labels()):
+            what, fix = "every row has the weight 0, so nothing would be learnt", "give some rows a weight above 0"
+            raise DataError("data.weight", what, where=self.config.train, fix=fix)
         return EncodedSides(train, held_out)
 
     def _train_groups(self, groups: Sequence[Group] | None) -> list[Group]:

@@ -180,7 +180,7 @@ def _not_json(error: Exception, source: str) -> DataError:
     elif isinstance(error, RecursionError):
         what, fix = "the JSON is nested too deeply", "a row is an object of texts or lists of messages"
     else:
-        what, fix = str(error), "give every key once"
+        what, fix = str(error), "mend the row; every key stands once, and numbers are of usual size"
     return DataError("data.json", what, where=source, fix=fix)
 
 

@@ -38,6 +38,10 @@ class View:
     def __len__(self) -> int:
         return len(self.comparisons) + len(self.ratings)
 
+    def labels(self) -> tuple[Comparison | Rating, ...]:
+        """Comparisons or ratings, whichever there are."""
+        return (*self.comparisons, *self.ratings)
+
     def completions(self) -> set[int]:
         """The completions that the labels are about."""
         sides = {side for comparison in self.comparisons for side in (comparison.better, comparison.worse)}

@@ -60,8 +60,8 @@ def held_out(
 
 
 def shorter_is_better(groups: Sequence[EncodedGroup]) -> Share | None:
-    """How often the preferred side is the one with fewer characters; equal lengths count one half."""
-    right, n = 0.0, 0
+    """How often the preferred side is the one with fewer characters, by data weight; equal lengths count one half."""
+    right, total, squares = 0.0, 0.0, 0.0
     for group in groups:
         lengths = [len(completion.content) for completion in group.group.completions]
         for comparison in group.compared:
@@ -69,6 +69,9 @@ def shorter_is_better(groups: Sequence[EncodedGroup]) -> Share | None:
                 better, worse = comparison.better, comparison.worse
                 if comparison.prob < 0.5:
                     better, worse = worse, better
-                right += 1.0 if lengths[better] < lengths[worse] else 0.5 * (lengths[better] == lengths[worse])
-                n += 1
-    return wilson(right, n) if n else None
+                hit = 1.0 if lengths[better] < lengths[worse] else 0.5 * (lengths[better] == lengths[worse])
+                right += comparison.weight * hit
+                total += comparison.weight
+                squares += comparison.weight**2
+    effective = total**2 / squares if squares > 0 else 0.0
+    return wilson(right / total * effective, effective) if effective > 0 else None

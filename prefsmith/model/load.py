@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -106,6 +107,10 @@ def _check_folder(folder: Path) -> None:
     where = str(folder)
     if not folder.is_dir():
         raise ConfigError("model.path", "this is a file, not a model's folder", where=where, fix="name its folder")
+    if (folder / "adapter_config.json").is_file():
+        what = "this is an adapter, not a whole model"
+        fix = "name its base, or merge the two first: peft's PeftModel.merge_and_unload, then save_pretrained"
+        raise ConfigError("model.path", what, where=where, fix=fix)
     if not (folder / "config.json").is_file():
         fix = "a model's folder has config.json, *.safetensors and tokenizer files"
         raise ConfigError("model.path", "the folder has no config.json", where=where, fix=fix)
@@ -136,7 +141,7 @@ def load_model(origin: str, *, device: str, trust_remote_code: bool) -> PreTrain
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         what = f"the model cannot be loaded: {str(error).strip().splitlines()[0]}"
         raise ConfigError(
             "model.load", what, where=origin, fix="check the folder, or the hub id and the network"
@@ -187,8 +192,10 @@ def find_device(name: str) -> torch.device:
         if device.type == "meta":
             raise RuntimeError("it holds no numbers")
     except (RuntimeError, AssertionError) as error:
-        what = f"there is no device {name!r}: {str(error).splitlines()[0]}"
-        raise ConfigError("model.device", what, where="model.device", fix="auto, cpu, cuda or mps") from error
+        what = f"there is no device {name!r} on this machine that computes"
+        raise ConfigError(
+            "model.device", what, where="model.device", fix="auto, cpu, or a GPU that is there"
+        ) from error
     return device
 
 

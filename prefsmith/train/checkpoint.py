@@ -149,19 +149,19 @@ def damage(place: Path) -> str:
     """What is wrong with a checkpoint, naming the file; empty if every file is there and has its digest."""
     try:
         manifest = json.loads((place / MANIFEST).read_bytes())
-        files: dict[str, dict[str, Any]] = manifest["files"]
+        files = {str(name): (each["sha256"], each["bytes"]) for name, each in manifest["files"].items()}
         version = manifest["format"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is missing or cannot be read"
     if version != FORMAT:
         return f"it has the format {version}, and this program reads {FORMAT}"
     if not {WEIGHTS, OPTIMIZER, RANDOM, STATE} <= set(files):
         return f"{MANIFEST} does not name the files of a checkpoint"
-    for name, expected in files.items():
+    for name, (sha256, size) in files.items():
         path = place / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != expected["bytes"] or file_digest(path) != expected["sha256"]:
+        if path.stat().st_size != size or file_digest(path) != sha256:
             return f"{name} is not what was written"
     return ""
 
@@ -174,7 +174,12 @@ def lock(folder: Path) -> Iterator[None]:
         ConfigError: another process has it.
     """
     path = folder / "LOCK"
-    with path.open("a+") as file:
+    try:
+        opened = path.open("a+")
+    except OSError as error:
+        what = f"the folder cannot be written: {error.strerror}"
+        raise ConfigError("run.folder", what, where=str(folder), fix="check its permissions and its disk") from error
+    with opened as file:
         if not _locked(file, path):
             file.seek(0)
             owner = file.read().strip() or "another process"

@@ -125,6 +125,32 @@ def as_row(scored: Scored, objective: Objective) -> dict[str, object]:
     return row
 
 
+def line_of(row: Mapping[str, object], steps: int) -> str:
+    """A row of metrics as a plain line."""
+
+    def number(key: str, form: str) -> str | None:
+        value = row.get(key)
+        return f"{key.replace('_', ' ')} {value:{form}}" if isinstance(value, int | float) else None
+
+    if row.get("split") == "eval":
+        parts = [f"held out after step {row['step']}:", number("loss", ".4f"), number("margin", "+.3f")]
+        for key, words in (("accuracy", "accuracy"), ("shorter_accuracy", '"the shorter is better"')):
+            if row.get(key) is not None:
+                bounds = f"[{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]"
+                parts.append(f"{words} {row[key]:.3f} {bounds}")
+        return "  ".join(part for part in parts if part)
+    parts = [
+        f"step {row['step']}/{steps}",
+        number("loss", ".4f"),
+        number("margin", "+.3f"),
+        number("accuracy", ".2f"),
+        number("grad_norm", ".3g"),
+        number("learning_rate", ".2e"),
+        number("seconds", ".2f"),
+    ]
+    return "  ".join(part for part in parts if part)
+
+
 def require_same_start(
     policy: Float64[Tensor, " seq"], reference: Float64[Tensor, " seq"], *, where: str, fix: str
 ) -> None:

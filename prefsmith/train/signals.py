@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT ask a run to save and end; a second one ends it at once."""
+"""SIGTERM, SIGINT and SIGHUP ask a run to save and end; a second one ends it at once."""
 
 import signal
 import threading
@@ -18,7 +18,7 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self._before[number] = signal.signal(number, self._remember)
         return self
 

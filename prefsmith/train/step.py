@@ -248,10 +248,7 @@ def _grade(
 def _denominators(groups: Sequence[EncodedGroup], terms: int) -> list[float]:
     """The sum of data weights of each term over the step."""
     return [
-        math.fsum(
-            label.weight for group in groups for label in (*group.views[term].comparisons, *group.views[term].ratings)
-        )
-        for term in range(terms)
+        math.fsum(label.weight for group in groups for label in group.views[term].labels()) for term in range(terms)
     ]
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib import import_module
 
+import planted
 import pytest
 from tiny import save_model, write_rows
 
@@ -292,3 +293,38 @@ def test_help_and_wrong_settings_answer_without_torch(here, words):
     code = f"import sys; from prefsmith.cli import main; main({words!r}); print('heavy:', {heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.endswith("heavy: set()\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("train: &t {epochs: 1, self: *t}\n", ["[config.yaml] anchors and aliases", ":1"]),
+        ("a: " + "[" * 3000 + "]" * 3000 + "\n", ["[config.yaml]", "nested too deeply"]),
+    ],
+    ids=["alias", "nested"],
+)
+def test_settings_that_would_grow_or_sink_are_refused(tmp_path, capsys, text, words):
+    (tmp_path / "run.yaml").write_text(text)
+    assert main(["train", str(tmp_path / "run.yaml")]) == 2
+    error = capsys.readouterr().err
+    assert all(word in error for word in words), error
+
+
+def test_there_must_be_a_run_to_go_on_with(tmp_path, capsys):
+    assert main(["train", "--out", str(tmp_path / "typo"), "--resume"]) == 2
+    assert "[run.folder] there is no run to go on with" in capsys.readouterr().err
+
+
+def test_settings_of_an_adapter_that_is_not_there_are_refused(capsys):
+    assert main(["train", "--model", "m", "--data", "d", "adapter.rank=4"]) == 2
+    assert "adapter.rank is set, but adapter.kind is none" in capsys.readouterr().err
+
+
+def test_a_reader_who_goes_away_does_not_stop_the_training(tmp_path):
+    save_model(tmp_path / "base", planted.WORDS)
+    write_rows(tmp_path / "rows.jsonl", planted.pairs(60))
+    train = f"{sys.executable} -m prefsmith train --model base --data rows.jsonl --out run train.pairs_per_step=8"
+    words = ["bash", "-o", "pipefail", "-c", f"{train} | head -n 1"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model" / "config.json").is_file() and not done.stderr

@@ -148,7 +148,7 @@ def test_what_is_no_language_model(folder):
 @pytest.mark.parametrize("device", ["cuda:99", "abacus"])
 def test_a_device_that_is_not_there(folder, device):
     error = refused(folder, device=device)
-    assert (error.code, error.where, error.fix) == ("model.device", "model.device", "auto, cpu, cuda or mps")
+    assert (error.code, error.where, error.fix) == ("model.device", "model.device", "auto, cpu, or a GPU that is there")
     assert repr(device) in error.what
 
 

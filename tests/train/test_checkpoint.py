@@ -204,6 +204,16 @@ def test_leftovers_of_a_killed_save_are_no_checkpoint_and_are_cleaned(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == [folder_name(1)]
 
 
+NONSENSE = ["[]", "{}", '{"format": 1, "files": {"a": "b"}}', '{"format": 1, "files": 3}', "nonsense"]
+
+
+@pytest.mark.parametrize("text", NONSENSE)
+def test_a_manifest_that_says_nonsense_is_damage(tmp_path, text):
+    saved(tmp_path, 1)
+    (tmp_path / folder_name(1) / "MANIFEST.json").write_text(text)
+    assert "MANIFEST.json" in damage(tmp_path / folder_name(1))
+
+
 def test_a_newer_format_is_refused_by_name(tmp_path):
     store = saved(tmp_path, 1)
     path = tmp_path / folder_name(1) / "MANIFEST.json"
