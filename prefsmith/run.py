@@ -21,7 +21,7 @@ from prefsmith.data.prepare import EncodedSides, Preparation, encoded_digest
 from prefsmith.data.render import Renderer
 from prefsmith.data.stream import Stream, with_mismatched
 from prefsmith.data.views import Wanted
-from prefsmith.errors import ConfigError, PrefsmithError
+from prefsmith.errors import ConfigError, DataError, PrefsmithError
 from prefsmith.evaluate.implicit import held_out
 from prefsmith.losses import resolve
 from prefsmith.model import adapters
@@ -173,14 +173,16 @@ class _Composition:
             loaded = load(self.config.model) if model is None else _in_memory(model, self.config)
             encoder = self._encoder(loaded, date.fromisoformat(choices["date"]))
             rows = preparation.encode(encoder, sides)
-        finally:
+        except DataError:
             preparation.rejects.write(self.folder / "rejected.jsonl")
+            raise
         torch.manual_seed(self.config.train.seed)
         policy, reference, identity = self._models(loaded, rows, encoder.max_length, choices)
         stream, held = self._stream(rows, encoder)
         if checkpoint is not None:
             self._refuse_others(checkpoint, identity)
         write_records(self.folder, self.config, preparation.record, environment())
+        preparation.rejects.write(self.folder / "rejected.jsonl")
         with closing(MetricsLog(self.folder / "metrics.jsonl")) as log:
             trainer = self._trainer(policy, reference, stream, held, {**identity, **choices}, store, log)
             done = self._go_back(trainer, checkpoint)
@@ -279,7 +281,12 @@ class _Composition:
             add_mismatched=add_mismatched,
         )
         held = rows.held_out
-        return stream, list(with_mismatched(held, add_mismatched)) if add_mismatched and held else held
+        if add_mismatched is None:
+            return stream, held
+        if len({group.group.prompt_key() for group in held}) < 2:
+            self.say("warning: fewer than two prompts are held out, and this loss compares across them: no evaluation")
+            return stream, []
+        return stream, list(with_mismatched(held, add_mismatched))
 
     def _trainer(
         self,

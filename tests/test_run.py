@@ -197,6 +197,13 @@ def test_a_file_of_weights_that_is_cut_off_is_refused(tmp_path):
     assert caught.value.code == "model.load" and caught.value.where == str(tmp_path / "base")
 
 
+def test_kto_without_two_held_out_prompts_trains_and_says_that_it_does_not_evaluate(tmp_path):
+    lines = []
+    config = config_for(tmp_path, pairs(40), train=SHORT, loss={"name": "kto"}, data={"eval_fraction": 0.0})
+    assert fit(config, say=lines.append).evaluation is None
+    assert any("no evaluation" in line for line in lines)
+
+
 def test_a_warm_up_longer_than_the_run_is_told(tmp_path):
     lines = []
     fit(config_for(tmp_path, pairs(40), train=SHORT, optim={"warmup_steps": 9}), say=lines.append)

@@ -1,4 +1,4 @@
-"""The Python face, and a test for each fault of the listings that it grew from (ORACLES A0)."""
+"""The Python face, and a test for each fault of the listings that it grew from."""
 
 import copy
 import itertools

@@ -214,7 +214,7 @@ def test_a_dialogue_that_is_not_regular_stays_text_and_is_counted(tmp_path):
 
 
 def test_real_dialogues_keep_every_character(shared_data):
-    """Counts from ORACLES_dev.txt, which another program made: 3 pairs diverge, 1 has an empty answer."""
+    """Counts that another program made: 3 pairs diverge, 1 has an empty answer."""
     path, rejects = shared_data / "hh_harmless.jsonl.gz", Rejects(skip=True)
     reading = read_groups(path, rejects=rejects)
     assert (reading.rows, len(reading.groups)) == (1381, 1377)

@@ -104,7 +104,7 @@ def outcomes(k, seed):
 
 @pytest.mark.parametrize("beta", [0.05, 0.1, 1.0, 5.0])
 def test_dpo_finds_the_tilted_reference(beta):
-    """pi* is proportional to reference exp(r / beta) where labels are Bradley-Terry of r (ORACLES O1)."""
+    """pi* is proportional to reference exp(r / beta) where labels are Bradley-Terry of r."""
     reference, reward, (chosen, rejected), _ = outcomes(6, seed=1)
     probs = torch.sigmoid(reward[chosen] - reward[rejected])
     found = fitted(LOSSES["dpo"].fn, reference, (chosen, rejected), torch.ones_like(probs), probs, beta=beta)
@@ -114,7 +114,7 @@ def test_dpo_finds_the_tilted_reference(beta):
 
 @pytest.mark.parametrize("tau", [0.1, 0.5, 2.0])
 def test_ipo_finds_its_closed_form_for_any_preferences(tau):
-    """pi* is proportional to reference exp(P(y beats a uniform answer) / tau), also where P is a cycle (O3)."""
+    """pi* is proportional to reference exp(P(y beats a uniform answer) / tau), also where P is a cycle."""
     reference, _, (chosen, rejected), generator = outcomes(5, seed=2)
     probs = torch.rand(len(chosen), dtype=torch.float64, generator=generator)
     found = fitted(LOSSES["ipo"].fn, reference, (chosen, rejected), torch.ones_like(probs), probs, tau=tau)
@@ -129,7 +129,7 @@ LOG_ODDS = [(0.74, 0.0, 1.046), (0.74, 0.2, 0.593), (0.1, 0.0, -2.197)]
 
 @pytest.mark.parametrize(("prob", "smoothing", "optimum"), LOG_ODDS)
 def test_dpo_is_smallest_where_the_margin_is_the_labels_log_odds(prob, smoothing, optimum):
-    """A label of .74, seen through flips of 20 %, is shrunk a second time by smoothing (O4)."""
+    """A label of .74, seen through flips of 20 %, is shrunk a second time by smoothing."""
     beta, prefs = 0.1, preferences([0], [1], prob)
 
     def slope(at):
@@ -160,7 +160,7 @@ def test_dpo_gradient_is_the_papers():
 @pytest.mark.parametrize("undesirable_weight", [1.0, 2.0])
 @pytest.mark.parametrize("desirable_share", [0.9, 0.7, 0.6, 0.4, 0.2])
 def test_kto_moves_by_the_majority(desirable_share, undesirable_weight):
-    """The sign of q w_D - (1 - q) w_U, not a function of how much better (O7)."""
+    """The sign of q w_D - (1 - q) w_U, not a function of how much better."""
     policy = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     scores = SequenceScores(policy, torch.zeros(2, dtype=torch.float64), torch.tensor([1, 1]))
     ratings = Ratings(torch.tensor([0, 0]), column(1.0, 0.0), column(1.0, 1.0), torch.tensor([1]))
