@@ -2,7 +2,6 @@
 
 import errno
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -222,22 +221,23 @@ def test_a_newer_format_is_refused_by_name(tmp_path):
         store.newest()
 
 
-def hold(folder, ready, release):
-    with lock(folder):
-        ready.set()
-        release.wait(30)
+HOLD = """
+import sys
+from pathlib import Path
+from prefsmith.train.checkpoint import lock
+with lock(Path(sys.argv[1])):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_two_runs_cannot_be_in_one_folder(tmp_path):
-    context = multiprocessing.get_context("fork")
-    ready, release = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(tmp_path, ready, release))
-    other.start()
-    assert ready.wait(30)
-    with pytest.raises(ConfigError, match=f"process {other.pid}"), lock(tmp_path):
-        pass
-    other.kill()
-    other.join()
+    words = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "ready\n"
+        with pytest.raises(ConfigError, match=f"process {other.pid}"), lock(tmp_path):
+            pass
+        other.kill()
     with lock(tmp_path):  # a killed process has freed it, though its file is still there
         pass
     assert not (tmp_path / "LOCK").exists()
