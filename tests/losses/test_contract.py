@@ -193,7 +193,7 @@ def test_every_default_is_inside_its_range_and_text_is_converted(entry):
 @EVERY_LOSS
 def test_a_page_has_formula_settings_and_source(entry):
     page = entry.fn.__doc__
-    assert ("L = " in page and "Source:" in page and "minimum" in page) or "smallest" in page
+    assert "L = " in page and "Source:" in page and ("minimum" in page or "smallest" in page)
     for name in entry.settings:
         assert f"{name}:" in page, f"the page of {entry.name} does not explain {name}"
 
