@@ -11,7 +11,7 @@ import pytest
 from tiny import save_model, write_rows
 
 from prefsmith.cli import main
-from prefsmith.cli.main import printable
+from prefsmith.cli.terminal import printable
 from prefsmith.config import LossConfig, RunConfig, Section
 
 WORDS = ["what", "is", "good", "bad", *map(str, range(12))]
@@ -252,7 +252,7 @@ def test_a_bug_of_ours_is_one_line_and_a_log(here, run, monkeypatch):
     def broken(*words, **options):
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(import_module("prefsmith.cli.main"), "parse_settings", broken)
+    monkeypatch.setattr(import_module("prefsmith.cli.train"), "parse_settings", broken)
     status, _, err = run("train")
     assert status == 1 and err.startswith("[bug] ZeroDivisionError: oops") and "Traceback" not in err
     assert "ZeroDivisionError" in (here / "prefsmith-crash.log").read_text("utf-8")
@@ -262,7 +262,7 @@ def test_ctrl_c_is_130(here, run, monkeypatch):
     def interrupted(*words, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(import_module("prefsmith.cli.main"), "parse_settings", interrupted)
+    monkeypatch.setattr(import_module("prefsmith.cli.train"), "parse_settings", interrupted)
     assert run("train")[0] == 130
 
 

@@ -1,0 +1,1 @@
+"""Programs over `run.py`, one file each."""
