@@ -25,22 +25,34 @@ from prefsmith.data.encoded import (
     refuse_equal_sides,
 )
 from prefsmith.data.render import Rendered, Renderer
-from prefsmith.data.truncate import Truncation, fit_to_length, shortened
+from prefsmith.data.truncate import Truncation, fit_to_length, prompt_end, shortened
 from prefsmith.data.views import View
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.records import Completion, Group
 
 PROBE = "\n"  # merges with little that follows
+PLACES = 10  # rows of each kind whose place is kept, so that somebody can look at them
 
 
 @dataclass(slots=True)
 class EncodingCounts:
-    """What was done to the rows on their way to ids; each group is counted once per kind."""
+    """What was done to the rows on their way to ids; each group is counted once per kind.
+
+    `places` has file:line of the first rows of each kind.
+    """
 
     groups: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[str]] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    def add(self, kind: str, source: str) -> None:
+        """Count a row, and keep its place if it is among the first of its kind."""
+        self.kinds[kind] += 1
+        places = self.places.setdefault(kind, [])
+        if len(places) < PLACES:
+            places.append(source)
 
     def as_dict(self) -> dict[str, int]:
         """For data.json."""
@@ -105,13 +117,39 @@ class Encoder:
         begin = cast("int | None", self.tokenizer.bos_token_id)
         fitted = fit_to_length(prompt, completions, self.max_length, self.truncation, begin, group.source)
         if fitted is None:
-            self.counts.kinds["dropped for their length"] += 1
+            self.counts.add("dropped for their length", group.source)
             return None
         kinds |= fitted.kinds
         encoded = of_used_completions(group, used, views, fitted.prompt, fitted.completions, whole_prompt=len(prompt))
         refuse_equal_sides(encoded)
         self._count(encoded, kinds)
         return encoded
+
+    def prompt_ids(self, group: Group, *, room: int = 0) -> tuple[int, ...]:
+        """The prompt as a model reads it before it answers, with `room` tokens left for the answer.
+
+        A prompt that is too long loses its start, as under `keep_end`.
+
+        Raises:
+            DataError: the template fails, or the prompt is empty and there is no begin token.
+        """
+        rendered = self.renderer.render_completions(group, ())
+        ids = self._encode(rendered.prompt, rendered.typed, group.source)
+        if not ids:
+            raise _no_prompt(group.source)
+        if self.max_length is None or len(ids) + room <= self.max_length:
+            return ids
+        kept = max(1, self.max_length - room)
+        begin = cast("int | None", self.tokenizer.bos_token_id)
+        return prompt_end(ids, kept, begin)
+
+    def text_after(self, prompt: Sequence[int], ids: Sequence[int]) -> str:
+        """What ids behind a prompt say: some tokenizers write the first word of a text in another way."""
+        before = str(self.tokenizer.decode(list(prompt), clean_up_tokenization_spaces=False))
+        whole = str(self.tokenizer.decode([*prompt, *ids], clean_up_tokenization_spaces=False))
+        if whole.startswith(before):
+            return whole[len(before) :]
+        return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
     def add_mismatched(self, asked: EncodedGroup, answers: Sequence[Completion]) -> EncodedGroup:
         """The group with answers to another prompt, encoded anew behind its own; how its prompt was cut stays.
@@ -128,7 +166,8 @@ class Encoder:
 
     def _count(self, encoded: EncodedGroup, kinds: set[str]) -> None:
         self.counts.groups += 1
-        self.counts.kinds.update(kinds)
+        for kind in sorted(kinds):
+            self.counts.add(kind, encoded.group.source)
         self.counts.prompt_tokens += len(encoded.prompt)
         self.counts.completion_tokens += sum(len(each.ids) - each.unscored for each in encoded.completions)
 
@@ -142,8 +181,7 @@ class Encoder:
             kinds.add("with text of the template in front of the answer, which is scored")
         prompt = self._encode(rendered.prompt, rendered.typed, group.source)
         if not prompt:
-            what = "the prompt is empty and the tokenizer writes no begin token, so nothing predicts the first token"
-            raise DataError("data.no_prompt", what, where=group.source, fix="give the row a prompt")
+            raise _no_prompt(group.source)
         wholes = [self._encode(text, rendered.typed, group.source) for text in rendered.texts]
         boundaries = [_common_prefix(prompt, whole) for whole in wholes]
         if any(boundary < len(prompt) for boundary in boundaries):
@@ -223,6 +261,11 @@ def _begin_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
     written = cast("list[int]", tokenizer("a", add_special_tokens=True)["input_ids"])
     begin = cast("int | None", tokenizer.bos_token_id)
     return begin if begin is not None and written[:1] == [begin] else None
+
+
+def _no_prompt(source: str) -> DataError:
+    what = "the prompt is empty and the tokenizer writes no begin token, so nothing predicts the first token"
+    return DataError("data.no_prompt", what, where=source, fix="give the row a prompt")
 
 
 def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:

@@ -133,13 +133,14 @@ class Preparation:
             try:
                 views = [view(group, wanted) for wanted in self.wanted]
                 if not any(len(each) for each in views):
-                    encoder.counts.kinds["without a label for this loss"] += 1
+                    encoder.counts.add("without a label for this loss", group.source)
                 elif (each := encoder.encode(group, views)) is not None:
                     encoded.append(each)
             except DataError as error:
                 self.rejects.refuse(error, asdict(group))
         self.record[f"{side}_encoded"] = {
             **encoder.counts.as_dict(),
+            "places": encoder.counts.places,
             "rejected": len(self.rejects.rows) - refused,
             "max_length": encoder.max_length,
         }

@@ -52,7 +52,7 @@ def fit_to_length(
         raise DataError("data.too_long", what, where=source, fix="raise data.max_length, or data.truncation=keep_end")
     kinds: set[str] = set()
     if rule == "keep_end":
-        whole, prompt = prompt, _prompt_end(prompt, max_length - longest, begin)
+        whole, prompt = prompt, prompt_end(prompt, max_length - longest, begin)
         kinds |= {"with a prompt cut"} if len(prompt) < len(whole) else set()
         kinds |= {"with no more than one token left of the prompt"} if len(prompt) == 1 < len(whole) else set()
     cut = [shortened(completion, max_length - len(prompt), source) for completion in completions]
@@ -75,7 +75,7 @@ def shortened(completion: EncodedCompletion, room: int | None, source: str) -> E
     return EncodedCompletion(completion.ids[:room], completion.unscored)
 
 
-def _prompt_end(prompt: tuple[int, ...], room: int, begin: int | None) -> tuple[int, ...]:
+def prompt_end(prompt: tuple[int, ...], room: int, begin: int | None) -> tuple[int, ...]:
     """The last `room` tokens, at least one, the begin token kept in front."""
     room = max(room, 1)
     if room >= len(prompt):

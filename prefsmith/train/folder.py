@@ -70,20 +70,44 @@ def _vacant(folder: Path) -> bool:
     )
 
 
-def write_records(folder: Path, config: RunConfig, data: Mapping[str, object], machine: Mapping[str, object]) -> None:
-    """Write run.yaml, data.json and environment.json.
+def write_records(
+    folder: Path,
+    config: RunConfig,
+    data: Mapping[str, object],
+    model: Mapping[str, object],
+    machine: Mapping[str, object],
+) -> None:
+    """Write run.yaml, data.json, model.json and environment.json.
 
     Raises:
         TrainingError: the disk is full or fails.
     """
+    started = {**machine, "before": _environments(folder)} if _environments(folder) else machine
     try:
         write_durably(folder / "run.yaml", config.to_yaml().encode())
-        write_durably(folder / "data.json", json.dumps(data, indent=1).encode())
-        started = {**machine, "before": _environments(folder)} if _environments(folder) else machine
-        write_durably(folder / "environment.json", json.dumps(started, indent=1).encode())
+        for name, values in (("data", data), ("model", model), ("environment", started)):
+            write_durably(folder / f"{name}.json", json.dumps(values, indent=1).encode())
     except OSError as error:
-        what = f"the run's folder cannot be written: {error.strerror}"
-        raise TrainingError("run.write", what, where=str(folder), fix="make room, or choose another --out") from error
+        raise _unwritable(folder, error) from error
+
+
+def write_outcome(folder: Path, *, steps: int, seconds: float) -> None:
+    """Write outcome.json: the run came to its end, when, and how long this start of it took.
+
+    Raises:
+        TrainingError: the disk is full or fails.
+    """
+    finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    values = {"finished": finished, "seconds": round(seconds, 1), "steps": steps}
+    try:
+        write_durably(folder / "outcome.json", json.dumps(values, indent=1).encode())
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> TrainingError:
+    what = f"the run's folder cannot be written: {error.strerror}"
+    return TrainingError("run.write", what, where=str(folder), fix="make room, or choose another --out")
 
 
 def _environments(folder: Path) -> list[dict[str, object]]:

@@ -1,0 +1,245 @@
+"""The parts of a run, put together from its settings: the same parts for the run and for its preflight."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from prefsmith.config import DataConfig, LossConfig, RunConfig
+from prefsmith.data.encode import Encoder
+from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.pack import pack
+from prefsmith.data.prepare import EncodedSides, encoded_digest
+from prefsmith.data.render import Renderer
+from prefsmith.data.stream import Stream, with_mismatched
+from prefsmith.data.views import Wanted
+from prefsmith.errors import ConfigError
+from prefsmith.losses import resolve
+from prefsmith.model import adapters
+from prefsmith.model.ladder import Choice, choose_path
+from prefsmith.model.load import (
+    Loaded,
+    check_origin,
+    describe_loaded,
+    digest,
+    find_device,
+    load,
+    require_full_precision,
+)
+from prefsmith.model.reference import make_reference
+from prefsmith.model.score import Frozen, Scorer
+from prefsmith.train.optim import count
+from prefsmith.train.step import Objective
+from prefsmith.types import Batch
+
+Say = Callable[[str], None]
+
+
+def objective_of(config: RunConfig) -> Objective:
+    """The loss terms, their settings checked before anything is read or loaded.
+
+    Raises:
+        ConfigError: a loss or one of its settings is wrong, or the reference does not fit the losses.
+    """
+    terms = []
+    for index, each in enumerate(config.losses):
+        where = "loss" if len(config.losses) == 1 else f"loss.{index}"
+        terms.append(resolve(each.name, each.settings, weight=each.weight, where=where))
+    for term in terms:
+        if config.reference.kind == "none" and term.entry.needs_reference:
+            what = f"{term.entry.name} compares the policy with a reference, and reference.kind is none"
+            raise ConfigError("reference.none", what, where="reference.kind", fix="leave it at auto")
+    if config.reference.path is not None and not any(term.entry.needs_reference for term in terms):
+        what = "a reference is named, and no loss compares the policy with one"
+        raise ConfigError("reference.none", what, where="reference.path", fix="leave it out, or train another loss")
+    return Objective(tuple(terms))
+
+
+def resolved(config: RunConfig, objective: Objective) -> RunConfig:
+    """The settings with every value that is in force, so that run.yaml repeats the run whatever defaults become."""
+    losses = [
+        LossConfig.model_validate({"name": term.entry.name, "weight": term.weight, **term.settings})
+        for term in objective.terms
+    ]
+    optim = config.optim.model_copy(update={"learning_rate": config.learning_rate})
+    return config.model_copy(update={"loss": losses if isinstance(config.loss, list) else losses[0], "optim": optim})
+
+
+def check_places(config: RunConfig, *, in_memory: bool = False) -> None:
+    """Device, model and reference are where the settings say, as far as a look tells.
+
+    Args:
+        config: the settings.
+        in_memory: whether the model is given, so that `model.path` names none.
+
+    Raises:
+        ConfigError: one of them is not.
+    """
+    find_device(config.model.device)
+    if not in_memory:
+        check_origin(config.model.path)
+    if config.reference.path is not None:
+        check_origin(config.reference.path, "reference.path")
+
+
+def labels_wanted(objective: Objective) -> list[Wanted]:
+    """The labels that each loss term takes."""
+    entries = [term.entry for term in objective.terms]
+    return [
+        Wanted(each.name, each.kind, soft_labels=each.soft_labels is not None, desirable_only=each.desirable_only)
+        for each in entries
+    ]
+
+
+def load_or_take(config: RunConfig, model: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None) -> Loaded:
+    """The model that the settings name, or the one in memory."""
+    return load(config.model) if model is None else describe_loaded(*model, config.model.path or "in memory")
+
+
+def make_encoder(data: DataConfig, loaded: Loaded, today: date, say: Say) -> Encoder:
+    """What turns rows into ids for this model.
+
+    Raises:
+        ConfigError: the wanted length is more than the model takes, or the template cannot be read.
+    """
+    longest = loaded.longest
+    if data.max_length is not None and longest is not None and data.max_length > longest:
+        what = f"data.max_length={data.max_length}, and the model takes at most {longest} tokens"
+        raise ConfigError("data.max_length", what, where="data.max_length", fix=f"at most {longest}")
+    renderer = Renderer(loaded.tokenizer, data.template, today=today)
+    say(f"  written as {renderer.describe()}")
+    return Encoder(
+        loaded.tokenizer,
+        renderer,
+        max_length=data.max_length or longest,
+        truncation=data.truncation,
+        end_ids=loaded.end_ids,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Policy and reference, ready to be run.
+
+    Args:
+        policy: the model to train, on the path that is exact for it.
+        reference: what it is compared with; None where no loss asks.
+        choice: the path, and why.
+        identity: digests that say what the run is of.
+        facts: what model.json says.
+    """
+
+    policy: Scorer
+    reference: Frozen | None
+    choice: Choice
+    identity: dict[str, Any]
+    facts: dict[str, object]
+
+
+def make_models(
+    config: RunConfig,
+    objective: Objective,
+    loaded: Loaded,
+    rows: EncodedSides,
+    say: Say,
+    *,
+    max_length: int | None,
+    attention: Any = "auto",  # noqa: ANN401
+) -> Models:
+    """Policy and reference, and the path on which they are run.
+
+    Args:
+        config: the settings.
+        objective: the loss terms.
+        loaded: the model; an adapter changes it in place.
+        rows: the longest and the shortest group decide the path.
+        say: is given a line at a time.
+        max_length: longest sequence of the run.
+        attention: the path to take, or `auto`.
+
+    Raises:
+        ConfigError: the adapter, the path, the reference or its precision does not fit the model.
+    """
+    probes = _probes([*rows.train, *rows.held_out])
+    identity = {"model": digest(loaded.model), "data": encoded_digest(rows.train)}
+    model: nn.Module = loaded.model.eval()
+    if config.adapter.kind == "lora":
+        model = adapters.attach(loaded.model, config.adapter, seed=config.train.seed).eval()
+    else:
+        model.requires_grad_(True)
+    require_full_precision(model)
+    policy, choice = choose_path(model, probes, wanted=attention, max_length=max_length)
+    trained, weights = count(each for each in model.parameters() if each.requires_grad), count(model.parameters())
+    say(f"{loaded.origin}, sha256 {identity['model'][:12]}")
+    say(f"  {trained:,} of {weights:,} weights are trained, on {policy.device}")
+    say(f"  path: {choice.describe()}; {policy.head.describe()}")
+    reference, words = None, None
+    if objective.needs_reference:
+        reference, words = make_reference(
+            policy, config.reference, config.model, probes, loaded.tokenizer, max_length=max_length
+        )
+        say(f"  reference: {words}")
+        if config.reference.path is not None:
+            identity["reference"] = digest(reference.scorer.model)
+    _activate_dropout(model, objective)
+    facts: dict[str, object] = {
+        "origin": loaded.origin,
+        "sha256": identity["model"],
+        "weights": weights,
+        "trained": trained,
+        "device": str(policy.device),
+        "path": choice.describe(),
+        "reference": words,
+        "reference_sha256": identity.get("reference", identity["model"]) if reference is not None else None,
+    }
+    return Models(policy, reference, choice, identity, facts)
+
+
+def _activate_dropout(model: nn.Module, objective: Objective) -> None:
+    dropouts = adapters.dropout_modules(model)
+    if dropouts and objective.two_passes:
+        what = "this loss takes two passes, which dropout would make differ"
+        raise ConfigError("adapter.dropout", what, where="adapter.dropout", fix="adapter.dropout=0")
+    for module in dropouts:
+        module.train()
+
+
+def make_stream(
+    config: RunConfig, objective: Objective, rows: EncodedSides, encoder: Encoder, say: Say
+) -> tuple[Stream, list[EncodedGroup]]:
+    """The steps, and the held-out rows as the losses need them."""
+    add_mismatched = encoder.add_mismatched if objective.mismatched else None
+    stream = Stream(
+        rows.train,
+        pairs_per_step=config.train.pairs_per_step,
+        epochs=config.train.epochs,
+        seed=config.train.seed,
+        max_steps=config.train.max_steps,
+        add_mismatched=add_mismatched,
+    )
+    held = rows.held_out
+    if add_mismatched is None:
+        return stream, held
+    if len({group.group.prompt_key() for group in held}) < 2:
+        say("warning: fewer than two prompts are held out, and this loss compares across them: no evaluation")
+        return stream, []
+    return stream, list(with_mismatched(held, add_mismatched))
+
+
+def describe_stream(config: RunConfig, objective: Objective, stream: Stream, say: Say) -> None:
+    """How many steps of what, and what is odd about them."""
+    first, warmup = objective.terms[0].entry, config.optim.warmup_steps
+    labels = "comparisons" if first.kind == "pairwise" else "completions" if first.desirable_only else "ratings"
+    say(f"{len(stream)} steps of {config.train.pairs_per_step} {labels}")
+    if warmup >= len(stream):
+        say(f"warning: optim.warmup_steps={warmup}, so the learning rate never gets beyond its warm-up")
+
+
+def _probes(groups: Sequence[EncodedGroup]) -> list[Batch]:
+    """The longest group, and the shortest beside the longest."""
+    longest = max(groups, key=lambda group: group.longest)
+    shortest = min(groups, key=lambda group: group.longest)
+    return [pack([longest]), pack([shortest, longest])] if shortest is not longest else [pack([longest])]
