@@ -27,12 +27,15 @@ from prefsmith.assembly import (
     resolved,
 )
 from prefsmith.config import RunConfig
+from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedGroup
-from prefsmith.data.prepare import Preparation
+from prefsmith.data.prepare import EncodedSides, Preparation
 from prefsmith.data.stream import Stream
 from prefsmith.errors import ConfigError, DataError, PrefsmithError
 from prefsmith.evaluate.implicit import held_out
+from prefsmith.evaluate.samples import SampleLog, first_prompts, sample_rows
 from prefsmith.model.export import export
+from prefsmith.model.generate import Sampling
 from prefsmith.model.score import Frozen
 from prefsmith.records import Group
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, lock
@@ -156,11 +159,14 @@ class _Composition:
             self._refuse_others(checkpoint, models.identity)
         write_records(self.folder, config, preparation.record, models.facts, environment())
         preparation.rejects.write(self.folder / "rejected.jsonl")
+        samples = SampleLog(self.folder / "samples.jsonl", self._sampler(models, encoder, rows))
+        samples.before()
         with closing(MetricsLog(self.folder / "metrics.jsonl")) as log:
             trainer = self._trainer(models, stream, held, choices, store, log)
             done = self._go_back(trainer, checkpoint)
             describe_stream(config, self.objective, stream, say)
             steps = trainer.run(done, evaluate_first=checkpoint is not None and bool(checkpoint.state["unevaluated"]))
+        samples.after(steps)
         export(models.policy.model, loaded.tokenizer, self.folder, template=encoder.renderer.template)
         write_outcome(self.folder, steps=steps, seconds=time.perf_counter() - started)
         metrics = read_rows(self.folder / "metrics.jsonl")
@@ -186,6 +192,28 @@ class _Composition:
             self.say(f"  on {choices['threads']} threads, as the run began")
             torch.set_num_threads(choices["threads"])
         return choices
+
+    def _sampler(self, models: Models, encoder: Encoder, rows: EncodedSides) -> Callable[[int], Sequence[Row]]:
+        """What writes answers after a number of steps: always to the same prompts, with the same noise."""
+        config = self.config.evaluate
+        side, split = (rows.held_out, "eval") if rows.held_out else (rows.train, "train")
+        groups = first_prompts([each.group for each in side], config.samples)
+        room = config.sample_tokens if encoder.max_length is None else max(1, encoder.max_length // 2)
+        sampling = Sampling(max_new_tokens=min(config.sample_tokens, room), seed=self.config.train.seed)
+
+        def sample(step: int) -> Sequence[Row]:
+            return sample_rows(
+                Frozen(models.policy),
+                models.reference,
+                encoder,
+                groups,
+                sampling,
+                step=step,
+                split=split,
+                token_budget=self.config.train.token_budget,
+            )
+
+        return sample
 
     def _trainer(
         self,

@@ -36,6 +36,10 @@ class Head:
             return plain_head_logprobs(rows, self.linear.weight, self.linear.bias, targets)
         return own_head_logprobs(rows, self.own, targets, self.vocabulary)
 
+    def logits(self, rows: Rows) -> Tensor:
+        """Logits of hidden rows, `(row, vocabulary)`."""
+        return self.own(rows) if self.linear is None else self.linear(rows)
+
     def own(self, rows: Tensor) -> Tensor:
         """Logits as the model's own forward makes them of hidden rows `(row, hidden)`."""
         body = self.model.base_model_prefix

@@ -39,7 +39,7 @@ class _PlainHead(torch.autograd.Function):
     def forward(ctx, rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:  # noqa: ANN001
         logprobs = rows.new_empty(rows.shape[0], dtype=_accumulation(rows.dtype))
         normalisers = torch.empty_like(logprobs)
-        for part in _chunks(rows.shape[0], weight.shape[0]):
+        for part in chunks(rows.shape[0], weight.shape[0]):
             logits = _logits(rows[part], weight, bias)
             normalisers[part] = logits.logsumexp(-1)
             logprobs[part] = logits.gather(1, targets[part, None])[:, 0] - normalisers[part]
@@ -54,7 +54,7 @@ class _PlainHead(torch.autograd.Function):
         d_rows = torch.empty_like(rows) if wants_rows else None
         d_weight = torch.zeros_like(weight) if wants_weight else None
         d_bias = torch.zeros_like(bias) if wants_bias else None
-        for part in _chunks(rows.shape[0], weight.shape[0]):
+        for part in chunks(rows.shape[0], weight.shape[0]):
             logits = _logits(rows[part], weight, bias)
             # d logprob / d logits = onehot(target) - softmax(logits)
             slope = logits.sub_(normalisers[part, None]).exp_().mul_(-gradient[part, None])
@@ -85,7 +85,7 @@ def own_head_logprobs(rows: Rows, head: Callable[[Tensor], Tensor], targets: Tar
         return logits.gather(1, part_targets[:, None])[:, 0] - logits.logsumexp(-1)
 
     parts = [
-        checkpoint(chunk, rows[part], targets[part], use_reentrant=False) for part in _chunks(rows.shape[0], vocabulary)
+        checkpoint(chunk, rows[part], targets[part], use_reentrant=False) for part in chunks(rows.shape[0], vocabulary)
     ]
     return torch.cat(parts)
 
@@ -105,6 +105,7 @@ def _accumulation(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _chunks(rows: int, vocabulary: int) -> list[slice]:
+def chunks(rows: int, vocabulary: int) -> list[slice]:
+    """Runs of rows whose logits may exist at a time."""
     size = max(1, CHUNK_ELEMENTS // vocabulary)
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]

@@ -5,8 +5,8 @@ packed   each completion with a prompt of its own, end to end in one row
 padded   one sequence a row, padded at the end, through the model's own attention
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -18,7 +18,7 @@ from prefsmith.model.adapters import unwrapped
 from prefsmith.model.attention import FOREST, no_mask
 from prefsmith.model.forest import forest, pad, unshare
 from prefsmith.model.head import Head
-from prefsmith.model.logprobs import Logprobs
+from prefsmith.model.logprobs import Logprobs, Rows, Targets
 from prefsmith.types import Batch, TokenNats
 
 Path = Literal["shared", "packed", "padded"]
@@ -61,6 +61,10 @@ class Scorer:
 
     def token_logprobs(self, batch: Batch) -> Logprobs:
         """Log-probability of each scored token, differentiable, on the model's device."""
+        return self.head.logprobs(*self.predictors(batch))
+
+    def predictors(self, batch: Batch) -> tuple[Rows, Targets]:
+        """The hidden row that predicts each scored token, and the token, in the order of the batch."""
         batch = batch.to(self.device)
         if self.path == "padded":
             return self._padded(batch)
@@ -83,7 +87,7 @@ class Scorer:
         slope = weigh(logprobs.detach().to("cpu", torch.float64))
         logprobs.backward(slope.to(logprobs))
 
-    def _packed(self, batch: Batch) -> Logprobs:
+    def _packed(self, batch: Batch) -> tuple[Rows, Targets]:
         layout = forest(batch)
         hidden = self.causal.base_model(
             input_ids=batch.ids[None],
@@ -92,9 +96,9 @@ class Scorer:
             trees=layout.trees,
             use_cache=False,
         ).last_hidden_state[0]
-        return self.head.logprobs(hidden[layout.predictors], layout.targets)
+        return hidden[layout.predictors], layout.targets
 
-    def _padded(self, batch: Batch) -> Logprobs:
+    def _padded(self, batch: Batch) -> tuple[Rows, Targets]:
         matrix = pad(batch)
         step = self.rows_at_once or matrix.ids.shape[0]
         parts = []
@@ -106,8 +110,7 @@ class Scorer:
                 input_ids=ids[:, :width], attention_mask=mask[:, :width], use_cache=False
             ).last_hidden_state
             parts.append(nn.functional.pad(full, (0, 0, 0, matrix.ids.shape[1] - width)).flatten(0, 1))
-        rows = torch.cat(parts)[matrix.predictors]
-        return self.head.logprobs(rows, matrix.targets)
+        return torch.cat(parts)[matrix.predictors], matrix.targets
 
 
 def forget_lengths(model: nn.Module) -> None:
@@ -135,12 +138,18 @@ class Frozen:
 
     def token_nats(self, batch: Batch) -> TokenNats:
         """Log-probability of each scored token, in nats."""
+        with self.looking():
+            return self.scorer.token_nats(batch)
+
+    @contextmanager
+    def looking(self) -> Iterator[Scorer]:
+        """The model as it is used for looking, while the context is open."""
         training = [module for module in self.scorer.model.modules() if module.training]
         for module in training:
             module.training = False
         try:
-            with self.without_adapter():
-                return self.scorer.token_nats(batch)
+            with self.without_adapter(), torch.no_grad():
+                yield self.scorer
         finally:
             for module in training:
                 module.training = True
