@@ -11,7 +11,7 @@ tokenizer's end token, which many tokenizers never write.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -64,6 +64,27 @@ class EncodingCounts:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Uncut:
+    """Lengths of a group in tokens before anything is cut from it.
+
+    Args:
+        group: with all of its completions.
+        used: places in the group of the completions that are encoded.
+        views: the labels of each loss term; indices into the group's completions.
+        prompt: tokens that all completions share, begin token included.
+        completions: for each of `used`, its scored tokens.
+        longest: tokens of the prompt and its longest completion.
+    """
+
+    group: Group
+    used: Sequence[int]
+    views: Sequence[View]
+    prompt: int
+    completions: tuple[int, ...]
+    longest: int
+
+
 class Encoder:
     """Encodes groups for one model.
 
@@ -73,6 +94,10 @@ class Encoder:
         max_length: most tokens of prompt and one completion together; None for no limit.
         truncation: what happens to longer groups.
         end_ids: ids that end an answer, beside the tokenizer's own end token.
+
+    Attributes:
+        counts: what was done to rows so far.
+        measure: is given the lengths of every group before it is cut or dropped.
 
     Raises:
         ConfigError: the tokenizer has no end token where plain text needs one.
@@ -94,6 +119,7 @@ class Encoder:
         self.end = cast("int | None", tokenizer.eos_token_id)
         self.ends = frozenset(end_ids) | ({self.end} if self.end is not None else set())
         self.counts = EncodingCounts()
+        self.measure: Callable[[Uncut], None] | None = None
         if renderer.template is None and self.end is None:
             raise ConfigError(
                 "model.end_token",
@@ -113,6 +139,10 @@ class Encoder:
         kinds: set[str] = set()
         rendered = self.renderer.render_completions(group, [group.completions[index] for index in used])
         prompt, completions = self._ids(rendered, group, kinds)
+        if self.measure is not None:
+            scored = tuple(len(each.ids) - each.unscored for each in completions)
+            longest = len(prompt) + max(len(each.ids) for each in completions)
+            self.measure(Uncut(group, used, views, len(prompt), scored, longest))
         # The template may write the begin token where the tokenizer does not; either is kept by a cut.
         begin = cast("int | None", self.tokenizer.bos_token_id)
         fitted = fit_to_length(prompt, completions, self.max_length, self.truncation, begin, group.source)

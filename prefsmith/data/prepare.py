@@ -69,8 +69,10 @@ class Preparation:
             if leaked := shared_prompts(sides.train, sides.held_out):
                 self.say(f"warning: {leaked} of {len(sides.held_out)} held-out rows have a prompt that is trained on")
                 self.record["eval_prompts_in_train"] = leaked
-        for wanted in self.wanted:
-            self.say(f"  made of it: {describe(_viewable(sides.train, wanted), wanted)}")
+        made = [describe(_viewable(sides.train, wanted), wanted) for wanted in self.wanted]
+        self.record["made"] = made
+        for each in made:
+            self.say(f"  made of it: {each}")
         self.say(f"  {len(sides.train):,} rows to train on, {len(sides.held_out):,} held out")
         return sides
 

@@ -14,7 +14,7 @@ class Rejects:
 
     Args:
         skip: go on after a bad row. False raises its error instead.
-        rows: for each refused row where it stands, the error's code and words, and the row as it was read.
+        rows: for each refused row where it stands, the error's code, words and mend, and the row as it was read.
     """
 
     skip: bool = False
@@ -24,7 +24,8 @@ class Rejects:
         """Write the row down, or raise its error where bad rows are not skipped."""
         if not self.skip:
             raise error
-        self.rows.append({"where": error.where, "code": error.code, "reason": error.what, "row": row})
+        said = {"where": error.where, "code": error.code, "reason": error.what, "fix": error.fix}
+        self.rows.append({**said, "row": row})
 
     def counts(self) -> dict[str, int]:
         """How many rows were refused, by code."""

@@ -40,6 +40,22 @@ def claim(folder: Path, config: RunConfig, resume: bool) -> None:
     Raises:
         ConfigError: it holds another run, or this run with other settings.
     """
+    refuse_taken(folder, config, resume=resume)
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        sync_folder(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        what = f"the folder cannot be made: {error.strerror}"
+        raise ConfigError("run.folder", what, where=str(folder), fix="give another folder with --out") from error
+
+
+def refuse_taken(folder: Path, config: RunConfig, *, resume: bool) -> None:
+    """Make sure that a run may have the folder; nothing is written.
+
+    Raises:
+        ConfigError: it holds another run, or this run with other settings.
+    """
     stored = folder / "run.yaml"
     if folder.exists() and not folder.is_dir():
         raise ConfigError("run.folder", "this is a file", where=str(folder), fix="give another folder with --out")
@@ -51,13 +67,6 @@ def claim(folder: Path, config: RunConfig, resume: bool) -> None:
     elif folder.exists() and not _vacant(folder):
         what, fix = "the folder is not empty and holds no run", "give another folder with --out"
         raise ConfigError("run.exists", what, where=str(folder), fix=fix)
-    try:
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        sync_folder(folder)
-        sync_folder(folder.parent)
-    except OSError as error:
-        what = f"the folder cannot be made: {error.strerror}"
-        raise ConfigError("run.folder", what, where=str(folder), fix="give another folder with --out") from error
 
 
 def _vacant(folder: Path) -> bool:
