@@ -1,6 +1,7 @@
 """Intervals, so that no share is shown without how sure it is."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Z95 = 1.959963984540054
@@ -35,3 +36,34 @@ def wilson(successes: float, n: float, z: float = Z95) -> Share:
     centre = (successes + z * z / 2) / (n + z * z)
     half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
     return Share(successes / n, max(0.0, centre - half), min(1.0, centre + half), n)
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean of n values, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}], n={self.n:,}"
+
+    def as_dict(self) -> dict[str, float]:
+        """As evidence.json has it."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
+
+def mean(values: Sequence[float], z: float = Z95) -> Mean:
+    """The mean and its normal interval, mean +- z s / sqrt(n) with s the standard deviation of the sample.
+
+    Args:
+        values: independent; at least two, so that they show how far they scatter.
+        z: quantile of the normal distribution; the default gives 95 %.
+    """
+    n = len(values)
+    centre = math.fsum(values) / n
+    spread = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (n - 1))
+    half = z * spread / math.sqrt(n)
+    return Mean(centre, centre - half, centre + half, n)

@@ -1,0 +1,85 @@
+"""Short reviews from a grammar, and the reward that is true of them: a world in which every answer is known.
+
+    the NOUN was|is [very|rather|not|so] ADJECTIVE and|but the NOUN was|is [...] ADJECTIVE . [i VERB it .]
+
+A review has one hidden mood, which decides between good and bad words.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from random import Random
+
+GOOD = {"great": 1.0, "lovely": 0.8, "superb": 1.5, "fine": 0.4, "moving": 0.7}
+BAD = {"awful": -1.5, "boring": -0.8, "weak": -0.6, "bland": -0.4, "bad": -1.0}
+NEUTRAL = ("long", "short", "loud", "old")
+VERBS = {"loved": 1.2, "liked": 0.6, "saw": 0.0, "hated": -1.2, "skipped": -0.6}
+NOUNS = ("film", "plot", "cast", "score", "ending", "dialogue")
+ADVERBS = ("very", "rather", "not", "so", "")
+COPULAS = ("was", "is")
+
+WORDS = ("the", *COPULAS, "and", "but", "i", "it", ".", *GOOD, *BAD, *NEUTRAL, *VERBS, *NOUNS, *filter(None, ADVERBS))
+PROMPTS = tuple(f"the {noun} {copula}" for noun in NOUNS for copula in COPULAS)
+
+_VALUES = {**GOOD, **BAD, **VERBS}
+_LARGEST = 3.0
+_NEUTRAL_SHARE, _VERDICT_SHARE = 0.25, 0.6
+_PHRASE = (
+    f"the ({'|'.join(NOUNS)}) ({'|'.join(COPULAS)})( ({'|'.join(filter(None, ADVERBS))}))?"
+    f" ({'|'.join((*GOOD, *BAD, *NEUTRAL))})"
+)
+_REVIEW = re.compile(rf"{_PHRASE} (and|but) {_PHRASE} \.( i ({'|'.join(VERBS)}) it \.)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """The first three words of a review, and the rest of it behind a space."""
+
+    prompt: str
+    completion: str
+
+    def as_row(self) -> dict[str, str]:
+        """As a row of a file of examples."""
+        return {"prompt": self.prompt, "completion": self.completion}
+
+
+def write_reviews(count: int, seed: int) -> list[Review]:
+    """Reviews drawn from the grammar."""
+    random = Random(seed)
+    return [_review(random) for _ in range(count)]
+
+
+def true_reward(text: str) -> float:
+    """How favourable a text is, in nats, in [-3, 3].
+
+        r = 3 tanh(s / 3),   s = sum of the words' values; a word behind "not" counts -1/2
+
+    Reward and KL are on one scale: two reviews whose rewards differ by r are told apart with odds exp(r).
+    """
+    words = text.split()
+    before = ["", *words]
+    total = sum(_VALUES.get(word, 0.0) * (-0.5 if last == "not" else 1.0) for last, word in zip(before, words))  # noqa: B905
+    return _LARGEST * math.tanh(total / _LARGEST)
+
+
+def is_review(text: str) -> bool:
+    """Whether the grammar can write the text."""
+    return _REVIEW.fullmatch(" ".join(text.split())) is not None
+
+
+def _review(random: Random) -> Review:
+    mood = random.random()
+    words = [*_phrase(random, mood), random.choice(("and", "but")), *_phrase(random, mood), "."]
+    if random.random() < _VERDICT_SHARE:
+        weights = [max(0.05, mood if value > 0 else 1 - mood) if value else 1.0 for value in VERBS.values()]
+        words += ["i", random.choices(tuple(VERBS), weights)[0], "it", "."]
+    return Review(" ".join(words[:3]), "".join(f" {word}" for word in words[3:]))
+
+
+def _phrase(random: Random, mood: float) -> list[str]:
+    noun, copula, adverb = random.choice(NOUNS), random.choice(COPULAS), random.choice(ADVERBS)
+    if random.random() < _NEUTRAL_SHARE:
+        adjective = random.choice(NEUTRAL)
+    else:
+        adjective = random.choice(tuple(GOOD if random.random() < mood else BAD))
+    return ["the", noun, copula, *filter(None, [adverb]), adjective]

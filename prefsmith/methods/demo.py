@@ -1,0 +1,292 @@
+"""The controlled experiment in small: a world in which the true reward is known, so that "better" can be measured.
+
+Reviews from a grammar; a small model trained on them from scratch; samples of it, judged by Bradley-Terry on the true
+reward; DPO; then reward and KL on fresh samples, beside the best reward that any policy could have at that KL. Nothing
+is special to it but its corpus and its reward: every part is what a run on other data uses.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+
+from prefsmith import report
+from prefsmith.assembly import make_encoder
+from prefsmith.config import DataConfig, ModelConfig, RunConfig
+from prefsmith.data.encode import Encoder
+from prefsmith.errors import ConfigError
+from prefsmith.evaluate.frontier import Best, best_at, curve
+from prefsmith.evaluate.samples import Answer, answer_divergence, draw
+from prefsmith.evaluate.stats import Mean, Share, mean, wilson
+from prefsmith.feedback.label import Judged, bradley_terry
+from prefsmith.feedback.reviews import PROMPTS, WORDS, is_review, true_reward, write_reviews
+from prefsmith.files import write_durably
+from prefsmith.model.generate import Sampling
+from prefsmith.model.load import load
+from prefsmith.model.score import Frozen, Scorer
+from prefsmith.model.scratch import new_model
+from prefsmith.records import Group
+from prefsmith.run import Watch, fit
+
+Say = Callable[[str], None]
+
+BETA = 1.0
+REVIEWS = 8_000
+ANSWERS = 4  # to each prompt, all of them compared
+JUDGED_PROMPTS = 168  # times each of the grammar's twelve
+MEASURED, FRONTIER = 200, 1_500  # samples of each of the twelve
+LONGEST = 24  # tokens of an answer; the grammar's longest has 14
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A policy on fresh samples. `rewards` has one per sample, in the order of the prompts."""
+
+    reward: Mean
+    kl: Mean
+    grammatical: Share
+    rewards: list[float]
+    answers: list[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo found.
+
+    Args:
+        folder: the run's, with its report.
+        before: the model that DPO started from.
+        after: the trained one, on the same prompts with the same noise.
+        gain: of reward, by pairs of samples that share their noise.
+        best: the best that any policy could have at the KL of `after`.
+        seconds: of it all.
+    """
+
+    folder: Path
+    before: Measured
+    after: Measured
+    gain: Mean
+    best: Best
+    seconds: float
+
+
+def demo(out: Path | None, *, seed: int = 0, say: Say = print, watch: Watch | None = None) -> Demo:
+    """Run the experiment.
+
+    Args:
+        out: folder for everything. Default: the first free runs/demo.
+        seed: of corpus, weights, samples and labels; the same seed gives the same numbers.
+        say: is given a line at a time.
+        watch: is given every row of metrics, as in `fit`.
+
+    Raises:
+        ConfigError: the folder is not empty.
+    """
+    started = time.perf_counter()
+    folder = _free_folder(out)
+    with _one_thread():
+        say(f"1/5  A corpus: {REVIEWS:,} short reviews from a grammar, whose true reward is known")
+        corpus = _write(folder / "reviews.jsonl", [each.as_row() for each in write_reviews(REVIEWS, seed)])
+        say("2/5  A small language model learns the corpus from scratch (sft)")
+        new = new_model(folder / "new", WORDS, longest=32, seed=seed)
+        sft = fit(_sft(new, corpus, folder / "sft", seed), say=_quiet, watch=watch).folder / "model"
+        say("3/5  It writes answers; a judge that errs compares them (Bradley-Terry on the true reward)")
+        judged = _judged(sft, seed)
+        pairs = _write(folder / "pairs.jsonl", [each.as_row() for each in judged])
+        right = sum(each.gap > 0 for each in judged) / len(judged)
+        say(f"     {len(judged):,} pairs; {right:.0%} of the verdicts agree with the reward")
+        say(f"4/5  DPO, beta {BETA:g}")
+        dpo = fit(_dpo(sft, pairs, folder / "dpo", seed), say=_quiet, watch=watch).folder
+        say("5/5  Fresh samples of both, against the best that any policy could have")
+        before, after, frontier = _measure(sft, dpo / "model", seed)
+    gain = mean([new - old for new, old in zip(after.rewards, before.rewards, strict=True)])
+    best = best_at(frontier, after.kl.value)
+    evidence = _evidence(before, after, curve(frontier, max(3.0, 1.5 * after.kl.value)))
+    write_durably(dpo / "evidence.json", json.dumps(evidence, indent=1).encode())
+    report.write(dpo)
+    return Demo(dpo, before, after, gain, best, time.perf_counter() - started)
+
+
+def summary(found: Demo) -> Iterator[str]:
+    """The table at the end, a line at a time."""
+    before, after = found.before, found.after
+    start = before.reward.value
+    share = (after.reward.value - start) / max(found.best.reward - start, 1e-9)
+    n = f"{after.reward.n:,} fresh samples each, 95 % intervals"
+    yield f"{n:<44} {'before':<20} after"
+    for name, old, new in (
+        ("mean true reward", _interval(before.reward), _interval(after.reward)),
+        ("KL to the reference, nats", "0", _interval(after.kl)),
+        ("best reward of any policy at that KL", "", f"{found.best.reward:+.2f}"),
+        ("samples that are grammatical", _interval(before.grammatical), _interval(after.grammatical)),
+    ):
+        yield f"  {name:<42} {old:<20} {new}"
+    yield (
+        f"The reward rose by {found.gain.value:+.2f} [{found.gain.low:+.2f}, {found.gain.high:+.2f}]: "
+        f"{share:.0%} of what that KL can buy."
+    )
+    for old, new in list(zip(before.answers, after.answers, strict=True))[:: MEASURED * 5][:3]:
+        prompt = old.group.prompt
+        yield f"  {prompt} ...{old.text}"
+        yield f"  {'':{len(str(prompt))}} -> {new.text}"
+
+
+def _sft(model: Path, corpus: Path, out: Path, seed: int) -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "model": {"path": str(model), "device": "cpu"},
+            "data": {"train": str(corpus), "eval_fraction": 0.0},
+            "loss": {"name": "sft"},
+            "optim": {"learning_rate": 3e-3, "warmup_steps": 20},
+            "train": {"pairs_per_step": 96, "epochs": 5, "max_steps": 360, "seed": seed},
+            "checkpoint": {"every": 1000, "keep": 1},
+            "evaluate": {"samples": 0},
+            "out": str(out),
+        }
+    )
+
+
+def _dpo(model: Path, pairs: Path, out: Path, seed: int) -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "model": {"path": str(model), "device": "cpu"},
+            "data": {"train": str(pairs), "eval_fraction": 0.08},
+            "loss": {"name": "dpo", "beta": BETA},
+            "optim": {"learning_rate": 5e-4},
+            "train": {"pairs_per_step": 64, "epochs": 3, "max_steps": 200, "seed": seed},
+            "checkpoint": {"every": 1000, "keep": 1},
+            "evaluate": {"every": 50, "sample_tokens": LONGEST},
+            "out": str(out),
+        }
+    )
+
+
+def _judged(model: Path, seed: int) -> list[Judged]:
+    reader, encoder = _reader(model)
+    sampling = Sampling(max_new_tokens=LONGEST, seed=seed + 1, batch_size=512)
+    answers = draw(reader, encoder, _prompts(), sampling, per_prompt=ANSWERS * JUDGED_PROMPTS)
+    random = Random(seed + 1)
+    judged: list[Judged] = []
+    for start in range(0, len(answers), ANSWERS):
+        own = answers[start : start + ANSWERS]
+        texts = [answer.text for answer in own if answer.text.strip()]
+        judged += bradley_terry(str(own[0].group.prompt), texts, true_reward, random)
+    random.shuffle(judged)
+    return judged
+
+
+def _measure(before: Path, after: Path, seed: int) -> tuple[Measured, Measured, np.ndarray]:
+    reference, encoder = _reader(before)
+    policy, _ = _reader(after)
+    sampling = Sampling(max_new_tokens=LONGEST, seed=seed + 2, batch_size=512)
+
+    def measured(model: Frozen) -> Measured:
+        answers = draw(model, encoder, _prompts(), sampling, per_prompt=MEASURED)
+        rewards = [true_reward(answer.text) for answer in answers]
+        kl = answer_divergence(model, reference, answers, token_budget=16_384).tolist()
+        good = sum(answer.ended and is_review(f"{answer.group.prompt}{answer.text}") for answer in answers)
+        return Measured(mean(rewards), mean(kl), wilson(good, len(answers)), rewards, answers)
+
+    sampling_of_frontier = Sampling(max_new_tokens=LONGEST, seed=seed + 3, batch_size=512)
+    many = draw(reference, encoder, _prompts(), sampling_of_frontier, per_prompt=FRONTIER)
+    rewards = np.array([true_reward(answer.text) for answer in many]).reshape(len(PROMPTS), FRONTIER)
+    return measured(reference), measured(policy), rewards
+
+
+def _reader(model: Path) -> tuple[Frozen, Encoder]:
+    """A trained model, ready to write and to be scored."""
+    loaded = load(ModelConfig(path=str(model), device="cpu"))
+    return Frozen(Scorer(loaded.model, "padded")), make_encoder(DataConfig(), loaded, date.today(), _quiet)
+
+
+def _prompts() -> list[Group]:
+    return [Group(prompt, f"grammar:{line}", prompt, ()) for line, prompt in enumerate(PROMPTS, 1)]
+
+
+def _evidence(before: Measured, after: Measured, frontier: Sequence[Best]) -> dict[str, object]:
+    """As the report reads it."""
+    points = [
+        {
+            "name": name,
+            "reward": each.reward.value,
+            "reward_low": each.reward.low,
+            "reward_high": each.reward.high,
+            "kl": each.kl.value,
+            "kl_low": each.kl.low,
+            "kl_high": each.kl.high,
+            "n": each.reward.n,
+        }
+        for name, each in (("before", before), ("after DPO", after))
+    ]
+    measures = [
+        {"name": name, "before": _numbers(old), "after": _numbers(new), "unit": unit}
+        for name, old, new, unit in (
+            ("mean true reward", before.reward, after.reward, "nats"),
+            ("KL to the reference", before.kl, after.kl, "nats"),
+            ("samples that are grammatical", before.grammatical, after.grammatical, "share"),
+        )
+    ]
+    best = [[each.kl, each.reward] for each in frontier]
+    return {
+        "frontier": {"reward": "true reward of the grammar", "points": points, "best": best},
+        "measures": measures,
+        "samples": [
+            {"prompt": str(old.group.prompt), "before": old.text, "after": new.text}
+            for old, new in list(zip(before.answers, after.answers, strict=True))[::MEASURED]
+        ],
+    }
+
+
+def _numbers(value: Mean | Share) -> dict[str, float]:
+    return {"value": value.value, "low": value.low, "high": value.high, "n": value.n}
+
+
+def _interval(value: Mean | Share) -> str:
+    sign = "+" if isinstance(value, Mean) else ""
+    return f"{value.value:{sign}.2f} [{value.low:{sign}.2f}, {value.high:{sign}.2f}]"
+
+
+def _free_folder(out: Path | None) -> Path:
+    """The folder, made; the first free one where none is named.
+
+    Raises:
+        ConfigError: it is not empty.
+    """
+    if out is None:
+        names = ("runs/demo", *(f"runs/demo-{number}" for number in range(2, 10**6)))
+        out = next(Path(name) for name in names if not Path(name).exists())
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError("run.exists", "the folder is not empty", where=str(out), fix="give another one with --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder cannot be made: {error.strerror}"
+        raise ConfigError("run.folder", what, where=str(out), fix="give another one with --out") from error
+    return out
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    write_durably(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    return path
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Models this small are slower on many threads; and one thread gives the same numbers again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _quiet(line: str) -> None:
+    """What the runs of the demo say stands in their reports."""
