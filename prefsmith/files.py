@@ -3,6 +3,7 @@
 import hashlib
 import os
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -10,6 +11,14 @@ def file_digest(path: Path) -> str:
     """sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """sha256 of the digests of several files, in their order."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(file_digest(path).encode())
+    return total.hexdigest()
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -1,32 +1,49 @@
 """The cells of one row under our names, each checked when it is taken."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 
-from prefsmith.data.read import Row
+from prefsmith.data.excerpt import excerpt, excerpt_names
+from prefsmith.data.json_cells import list_in, messages_in, refuse_broken_list
+from prefsmith.data.rows import Row
 from prefsmith.data.schema import Schema
 from prefsmith.errors import DataError, nearest
 from prefsmith.records import ROLES, Message
 
 Prompt = str | tuple[Message, ...]
 
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
+
 FOREIGN_ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's names
 
 
 class Cells:
-    """One row under our names for its columns. Every method raises DataError where a cell is not what it should be."""
+    """One row under our names for its columns. Every method raises DataError where a cell is not what it should be.
 
-    def __init__(self, row: Row, schema: Schema) -> None:
-        self.row, self.columns, self.source = row, schema.columns, row.source
+    Numbers and truth values may be written as text only where the container knows nothing but text (CSV, TSV).
+
+    Args:
+        row: as it stands in its container.
+        schema: what the file's rows are.
+        notes: counts what was done to cells.
+    """
+
+    def __init__(self, row: Row, schema: Schema, notes: Counter[str]) -> None:
+        self.row, self.columns, self.source, self.notes = row, schema.columns, row.source, notes
 
     def name_of(self, index: int) -> str:
-        return ("chosen", "rejected")[index] if "chosen" in self.columns else "completion"
+        name = ("chosen", "rejected")[index] if "chosen" in self.columns else "completion"
+        theirs = self.columns.get(name, name)
+        return name if theirs == name else f"{theirs} ({name})"
 
     def required(self, name: str) -> object:
         theirs = self.columns[name]
         if theirs not in self.row.values:
             raise DataError(
                 "data.column",
-                f"missing {theirs}; the row has {', '.join(self.row.values)}",
+                f"missing {excerpt(theirs)}; the row has {excerpt_names(self.row.values)}",
                 where=self.source,
                 fix=f"every row has the columns of the first one ({nearest(theirs, self.row.values)})",
             )
@@ -36,12 +53,24 @@ class Cells:
         return self.row.values.get(self.columns.get(name, name))
 
     def content(self, name: str) -> Prompt:
-        value = self.required(name)
+        value = self._messages_in_text(self.required(name), name)
         if isinstance(value, list):
             return self._as_messages(value, name)
         if isinstance(value, dict):
             return self._as_messages([value], name)
         return self._as_text(value, name)
+
+    def _messages_in_text(self, value: object, name: str) -> object:
+        """A list of messages that is written as JSON into a text; every other value as it is."""
+        if not isinstance(value, str):
+            return value
+        found = messages_in(value)
+        if found is None:
+            if not self.row.typed:
+                refuse_broken_list(value, self.columns[name], self.source)
+            return value
+        self.notes[f"cells of {self.columns[name]} are JSON text, read as messages"] += 1
+        return found
 
     def messages(self, name: str) -> tuple[Message, ...]:
         value = self.content(name)
@@ -58,9 +87,12 @@ class Cells:
         if name not in self.columns:
             return default
         value = self.required(name)
+        if not self.row.typed and isinstance(value, str) and _NUMBER.fullmatch(value):
+            value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            what = f"{self.columns[name]} is {value!r}, not a number"
-            raise DataError("data.type", what, where=self.source, fix="give a number in every row")
+            what = f"{self.columns[name]} is {_shown(value)}, not a number"
+            fix = "give a number in every row, with a point for decimals (0.8)"
+            raise DataError("data.type", what, where=self.source, fix=fix)
         if not low <= value <= high:  # NaN is in no range
             code = "data.probability" if name == "prob" else "data.weight"
             what = f"{self.columns[name]} is {value}, outside [{low:g}, {high:g}]"
@@ -70,6 +102,17 @@ class Cells:
 
     def weight(self) -> float:
         return self.number("weight", 1.0, 0.0, 1e12)
+
+    def truth(self) -> float:
+        """The label of a rating: 1 for desirable, 0 for undesirable."""
+        value = self.required("label")
+        if isinstance(value, bool) or value in (0, 1):
+            return float(bool(value))
+        if not self.row.typed and isinstance(value, str) and value.strip().lower() in _TRUTH:
+            return _TRUTH[value.strip().lower()]
+        name = self.columns["label"]
+        what = f"{name} is {_shown(value)}; it is true for a desirable answer and false for an undesirable one"
+        raise DataError("data.label", what, where=self.source, fix="give true or false")
 
     def identity(self) -> str:
         value = self.optional("id")
@@ -84,14 +127,20 @@ class Cells:
         value = self.optional("tools")
         if value is None:
             return ()
+        if isinstance(value, str):
+            value = list_in(value)
         if not isinstance(value, list) or not all(isinstance(tool, dict) for tool in value):
             what, fix = "tools is not a list of JSON schemas", "give a list of objects, or null"
             raise DataError("data.type", what, where=self.source, fix=fix)
-        return tuple(value)
+        return tuple(tool for tool in value if isinstance(tool, dict))
 
     def _as_text(self, value: object, name: str) -> str:
         if not isinstance(value, str):
-            what = f"{self.columns.get(name, name)} is {_kind_of(value)}, not a text"
+            theirs = self.columns.get(name, name)
+            if value is None and not self.row.typed:
+                fix = "fill the cell, or drop the row; data.skip_bad=true does"
+                raise DataError("data.empty", f"{theirs} is empty", where=self.source, fix=fix)
+            what = f"{theirs} is {_kind_of(value)}, not a text"
             raise DataError("data.type", what, where=self.source, fix="give a text, or a list of messages")
         try:
             value.encode("utf-8")
@@ -112,7 +161,7 @@ class Cells:
         role = fields.pop("role", fields.pop("from", None))
         role = FOREIGN_ROLES.get(role, role) if isinstance(role, str) else role
         if not isinstance(role, str) or role not in ROLES:
-            raise DataError("data.role", f"{name} has the role {role!r}", where=self.source,
+            raise DataError("data.role", f"{name} has the role {_shown(role)}", where=self.source,
                             fix=nearest(str(role), ROLES))  # fmt: skip
         content = fields.pop("content", fields.pop("value", None))
         if content is None and fields:
@@ -122,4 +171,13 @@ class Cells:
 
 def _kind_of(value: object) -> str:
     names = {bool: f"the boolean {str(value).lower()}", type(None): "null", dict: "an object", list: "a list"}
-    return names.get(type(value), f"the number {value}")
+    if isinstance(value, str):
+        return f"the text {_shown(value)}"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"the number {excerpt(str(value))}"
+    return names.get(type(value), f"of the type {type(value).__name__}")
+
+
+def _shown(value: object) -> str:
+    """The value as Python writes it, cut, with control characters visible."""
+    return excerpt(repr(value), 80)

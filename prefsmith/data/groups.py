@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from prefsmith.data.containers import Container, open_container
+from prefsmith.data.hub import Side
 from prefsmith.data.parse import parse_row
-from prefsmith.data.read import read_rows
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.schema import Schema, recognise
 from prefsmith.errors import DataError
@@ -16,8 +17,9 @@ from prefsmith.records import Group
 
 @dataclass(slots=True)
 class Reading:
-    """What came of reading a file. `rows` is the number of groups plus the number of refused rows."""
+    """What came of reading a container. `rows` is the number of groups plus the number of refused rows."""
 
+    container: Container
     schema: Schema | None = None
     groups: list[Group] = field(default_factory=list)
     rows: int = 0
@@ -31,47 +33,52 @@ def read_groups(
     columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     rejects: Rejects | None = None,
+    side: Side = "train",
 ) -> Reading:
-    """Read a preference file to its end, or to `limit` rows.
+    """Read preference data to its end, or to `limit` rows and not further.
 
     Args:
-        path: .jsonl or .json, plain or .gz.
+        path: .jsonl, .json, .csv or .tsv, plain, .gz or .xz; .parquet; a folder that `datasets` saved; or
+            `hub:org/name`, the only form that is ever looked up.
         format: a format's name, or `auto` to recognise it from the first row.
         columns: our name of a column -> the file's, where they differ.
         limit: most rows that are read.
         rejects: collects the rows that cannot be used. Without it the first one raises.
+        side: what the rows are for, where a dataset has several splits.
 
     Raises:
         DataError: the file cannot be read, holds no usable row, or holds a bad row and `rejects` does not skip.
         ConfigError: `columns` names something we do not know.
     """
-    path, rejects = Path(path), rejects if rejects is not None else Rejects()
-    reading, seen = Reading(), dict[str, str]()
+    rejects = rejects if rejects is not None else Rejects()
+    reading, seen = Reading(open_container(path, side)), dict[str, str]()
     refused_before = len(rejects.rows)
-    for row in islice(read_rows(path, rejects), limit):
+    for row in islice(reading.container.rows(rejects), limit):
         reading.rows += 1
         if reading.schema is None:
             reading.schema = recognise(row, format, columns or {})
+        notes = Counter[str]()
         try:
-            group = parse_row(row, reading.schema, reading.notes)
+            group = parse_row(row, reading.schema, notes)
             _first_of_its_id(group, seen)
         except DataError as error:
             rejects.refuse(error, row.values)
             continue
         reading.groups.append(group)
+        reading.notes += notes  # of rows that are used, so that the counts add up
     unread = len(rejects.rows) - refused_before - (reading.rows - len(reading.groups))
     reading.rows += unread  # lines that were no rows at all count as read
     if not reading.groups:
-        raise _nothing(path, reading.rows)
+        raise _nothing(reading.container.name, reading.rows)
     return reading
 
 
-def _nothing(path: Path, rows: int) -> DataError:
+def _nothing(name: str, rows: int) -> DataError:
     if rows:
         what, fix = f"none of {rows} rows can be used", "without data.skip_bad the first bad row is named"
     else:
         what, fix = "the file has no rows", "is it the right file, and was it written to its end?"
-    return DataError("data.no_rows", what, where=str(path), fix=fix)
+    return DataError("data.no_rows", what, where=name, fix=fix)
 
 
 def _first_of_its_id(group: Group, seen: dict[str, str]) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 from prefsmith.data import dialogue
 from prefsmith.data.cells import Cells, Prompt
-from prefsmith.data.read import Row
+from prefsmith.data.rows import Row
 from prefsmith.data.schema import Schema, refuse_late_columns
 from prefsmith.errors import DataError
 from prefsmith.records import Comparison, Completion, Group, Message, Rating
@@ -21,19 +21,33 @@ def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
     Raises:
         DataError: with the row's place, what is wrong in it and how to mend it.
     """
-    cell = Cells(row, schema)
+    cell = Cells(row, schema, notes)
     refuse_late_columns(row, schema)
     if schema.format in ("preference", "dialogue"):
+        cell, prob = _judged(cell, row, schema, notes)
         prompt, completions = _two_sides(cell, schema, notes)
-        comparison = Comparison(0, 1, prob=cell.number("prob", 1.0, 0.0, 1.0), weight=cell.weight())
+        comparison = Comparison(0, 1, prob=prob, weight=cell.weight())
         return _group(cell, prompt, completions, comparisons=(comparison,))
     if "messages" in schema.columns:
         prompt, completion = _split_messages(cell.messages("messages"), row.source)
     else:
         prompt = cell.content("prompt")
         completion = _without_prompt(cell.content("completion"), prompt, row.source)
-    value = _label(cell) if schema.format == "rating" else 1.0
+    value = cell.truth() if schema.format == "rating" else 1.0
     return _group(cell, prompt, (completion,), ratings=(Rating(0, value, cell.weight()),))
+
+
+def _judged(cell: Cells, row: Row, schema: Schema, notes: Counter[str]) -> tuple[Cells, float]:
+    """The row with the winner as chosen, and the probability that it is better: half for a tie."""
+    if schema.sides is None:
+        return cell, cell.number("prob", 1.0, 0.0, 1.0)
+    verdict = schema.sides.verdict(cell.required("winner"), cell.source)
+    if verdict == "second":
+        notes[f"turned round, since {schema.sides.column} names {schema.sides.second}"] += 1
+        return Cells(row, schema.turned_round(), notes), 1.0
+    if verdict == "tie":
+        notes["ties, with probability 0.5"] += 1
+    return cell, 0.5 if verdict == "tie" else 1.0
 
 
 def _group(
@@ -113,6 +127,7 @@ def _split_pair(
     if messages is None or not all(text[:1] in ("", " ") for text in (answer, worse_answer)):
         notes["dialogues kept as plain text"] += 1
         return prompt, (Completion(answer), Completion(worse_answer))
+    notes["dialogues in text split into turns"] += 1
     sides = [Completion(messages=(Message("assistant", text[1:]),)) for text in (answer, worse_answer)]
     return messages, (sides[0], sides[1])
 
@@ -151,11 +166,3 @@ def _without_prompt(side: Prompt, prompt: Prompt, source: str) -> Completion:
             "data.messages", what, where=source, fix='for example [{"role": "assistant", "content": "..."}]'
         )
     return Completion(messages=side[-1:])
-
-
-def _label(cell: Cells) -> float:
-    value = cell.required("label")
-    if isinstance(value, bool) or value in (0, 1):
-        return float(bool(value))
-    what = f"label is {value!r}; it is true for a desirable answer and false for an undesirable one"
-    raise DataError("data.label", what, where=cell.source, fix="give true or false")

@@ -4,17 +4,16 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from prefsmith.config import DataConfig
 from prefsmith.data.encode import Encoder, EncodingCounts
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.groups import Reading, read_groups
+from prefsmith.data.hub import Side
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.split import shared_prompts, split
 from prefsmith.data.views import Wanted, describe, view
 from prefsmith.errors import ConfigError, DataError
-from prefsmith.files import file_digest
 from prefsmith.records import Group
 
 Say = Callable[[str], None]
@@ -104,21 +103,22 @@ class Preparation:
             raise ConfigError("data.none", "there is nothing to train on", where="data.train", fix=fix)
         return self._read_file(self.config.train, "train").groups
 
-    def _read_file(self, path: str, side: str) -> Reading:
+    def _read_file(self, path: str, side: Side) -> Reading:
         config, before = self.config, len(self.rejects.rows)
         reading = read_groups(
-            path, format=config.format, columns=config.columns, limit=config.limit, rejects=self.rejects
+            path, format=config.format, columns=config.columns, limit=config.limit, rejects=self.rejects, side=side
         )
         assert reading.schema is not None  # there is at least one group
         refused = len(self.rejects.rows) - before
-        self.say(f"{path}: {reading.rows:,} rows; {reading.schema.describe()}")
+        chosen = f" ({choice})" if (choice := reading.container.describe()) else ""
+        self.say(f"{path}{chosen}: {reading.rows:,} rows; {reading.schema.describe()}")
         if refused:
             self.say(f"  {refused} rows cannot be used and go to rejected.jsonl")
         for what, n in reading.notes.items():
             self.say(f"  {n} {what}")
         self.record[side] = {
             "path": path,
-            "sha256": file_digest(Path(path)),
+            **reading.container.digest(),
             "rows": reading.rows,
             "groups": len(reading.groups),
             "rejected": refused,

@@ -37,4 +37,4 @@ class Rejects:
             return
         with path.open("w", encoding="utf-8") as file:
             for row in self.rows:
-                file.write(json.dumps(row, ensure_ascii=True) + "\n")
+                file.write(json.dumps(row, ensure_ascii=True, default=str) + "\n")

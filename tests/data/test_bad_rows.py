@@ -46,7 +46,7 @@ BAD = {
     "surrogate": ("preference", {"chosen": "cut \ud83d"}, "data.encoding", "chosen holds a lone surrogate"),
     "role": ("dialogue", {"chosen": [{**ASK, "role": "usr"}, YES]}, "data.role", "chosen[0] has the role 'usr'"),
     "no role": ("dialogue", {"chosen": [{"content": "q"}, YES]}, "data.role", "the role None"),
-    "no message": ("dialogue", {"chosen": ["q", YES]}, "data.type", "is the number q, not a message"),
+    "no message": ("dialogue", {"chosen": ["q", YES]}, "data.type", "is the text 'q', not a message"),
     "parts": ("dialogue", {"chosen": [{**ASK, "content": []}, YES]}, "data.type", "chosen[0].content is a list"),
     "no answer": ("messages", {"messages": [YES, ASK]}, "data.messages", "their roles: assistant, user"),
     "answer alone": ("messages", {"messages": [YES]}, "data.messages", "their roles: assistant"),
@@ -97,9 +97,9 @@ def test_a_side_is_the_prompt_and_one_answer(tmp_path, changes, code):
 @pytest.mark.parametrize(
     ("row", "format", "missing", "offered"),
     [
-        ({"prompt": "q", "chosn": "a", "rejected": "b"}, "auto", "missing chosen", "chosen: did you mean 'chosn'?"),
-        ({"prompt": "q", "good": "a", "bad": "b"}, "preference", "missing chosen, rejected", "prompt, good, bad"),
-        ({"prompt": "q", "completion": "a"}, "rating", "missing label", "label: it is one of: prompt, completion"),
+        ({"prompt": "q", "chosn": "a", "rejected": "b"}, "auto", "missing chosen", "data.columns.chosen=chosn\n"),
+        ({"prompt": "q", "good": "a", "bad": "b"}, "preference", "missing chosen, rejected", "rejected=<your column>"),
+        ({"prompt": "q", "completion": "a"}, "rating", "missing label", "data.columns.label=<your column>"),
     ],
     ids=["nearest", "all", "format"],
 )
@@ -109,6 +109,7 @@ def test_a_missing_column_offers_those_that_are_there(tmp_path, row, format, mis
         read_groups(path, format=format)
     assert (caught.value.code, caught.value.where) == ("data.column", f"{path}:1")
     assert missing in caught.value.what and offered in caught.value.fix
+    assert f"the row has {', '.join(row)}\n" in caught.value.what and json.dumps(row) in caught.value.what
 
 
 def test_a_mapped_column_that_is_not_there_is_missing(tmp_path):

@@ -6,9 +6,10 @@ import os
 
 import pytest
 
+from prefsmith.data.containers import open_container
 from prefsmith.data.groups import read_groups
-from prefsmith.data.read import LONGEST_LINE, read_rows
 from prefsmith.data.rejects import Rejects
+from prefsmith.data.rows import LONGEST_ROW
 from prefsmith.errors import DataError
 
 ROWS = [{"prompt": "q", "chosen": "yes", "rejected": "no"}, {"prompt": "ü", "chosen": "up", "rejected": "down"}]
@@ -18,7 +19,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def rows(path, *, skip=False):
-    return list(read_rows(path, Rejects(skip=skip)))
+    return list(open_container(path).rows(Rejects(skip=skip)))
 
 
 def written(path, content):
@@ -129,14 +130,14 @@ def test_a_bad_array_is_named(tmp_path, content, line, says):
     ("name", "code"),
     [
         ("gone.jsonl", "data.file"),
-        ("folder.jsonl", "data.file"),
-        ("a.csv", "data.container"),
+        ("folder.jsonl", "data.folder"),
+        ("a.txt", "data.container"),
         ("a.gz", "data.container"),
     ],
 )
 def test_a_path_that_is_no_data_file_is_refused(tmp_path, name, code):
     (tmp_path / "folder.jsonl").mkdir()
-    (tmp_path / "a.csv").write_text("prompt,chosen\n")
+    (tmp_path / "a.txt").write_text("prompt,chosen\n")
     (tmp_path / "a.gz").write_bytes(gzip.compress(LINES))
     with pytest.raises(DataError) as caught:
         rows(tmp_path / name)
@@ -168,13 +169,13 @@ def test_a_damaged_gzip_is_refused_even_where_bad_rows_are_skipped(tmp_path, con
     assert (caught.value.code, caught.value.where) == ("data.gzip", str(path)) and caught.value.fix
 
 
-BAD = [b"{", b"[1]", b'"\xff"', b'{"a":1,"a":2}', b"x" * (LONGEST_LINE + 5)]
+BAD = [b"{", b"[1]", b'"\xff"', b'{"a":1,"a":2}', b"x" * (LONGEST_ROW + 5)]
 
 
 def test_skipped_lines_are_written_down_with_place_and_reason(tmp_path):
     path = written(tmp_path / "a.jsonl", LINES + b"\n".join(BAD) + b"\n" + LINES)
     rejects = Rejects(skip=True)
-    kept = [row.source for row in read_rows(path, rejects)]
+    kept = [row.source for row in open_container(path).rows(rejects)]
     assert kept == [f"{path}:{line}" for line in (1, 2, 8, 9)]
     assert [row["where"] for row in rejects.rows] == [f"{path}:{line}" for line in range(3, 8)]
     assert rejects.counts() == {"data.json": 3, "data.encoding": 1, "data.long_line": 1}
