@@ -1,0 +1,156 @@
+"""The model card: what a reader of the weights alone should know, as README.md beside them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from prefsmith.errors import ConfigError
+from prefsmith.files import write_durably
+from prefsmith.report.run import RecordedRun
+from prefsmith.report.summary import interval, last_step, results, run_findings, run_kl
+from prefsmith.report.tables import data_table, loss_words, machine_table, model_table, settings_table
+from prefsmith.report.visible import on_one_line
+
+HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
+HUB_DATA = re.compile(rf"hub:({HUB_ID.pattern})(,.*)?", re.ASCII)
+
+
+def write_card(run: RecordedRun) -> Path | None:
+    """Write model/README.md where the run has come to its end and left a model.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    folder = run.folder / "model"
+    if run.state != "finished" or not folder.is_dir():
+        return None
+    path = folder / "README.md"
+    try:
+        write_durably(path, card(run).encode())
+    except OSError as error:
+        what = f"the model card cannot be written: {error.strerror}"
+        raise ConfigError("report.write", what, where=str(path), fix="make room, and give the command again") from error
+    return path
+
+
+def card(run: RecordedRun) -> str:
+    """The card as Markdown behind a front matter that the hub reads. A licence is not guessed."""
+    front = yaml.safe_dump(_front_matter(run), sort_keys=False)
+    parts = [
+        f"---\n{front}---",
+        f"# {code(run.name)}",
+        _what_it_is(run),
+        "## Evaluation",
+        *_evaluation(run),
+        "## Load it",
+        _loading(run),
+        "## Training data",
+        _table(data_table(run)),
+        "## Training",
+        _table([*model_table(run), *machine_table(run)]),
+        "Settings of the loss, and those that differ from their defaults:",
+        _table([(each.key, each.value) for each in settings_table(run) if each.changed]),
+        "## Limits",
+        *_limits(run),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def code(text: str) -> str:
+    """Text of any kind as a Markdown code span, in which nothing is markup."""
+    line = on_one_line(text) or " "
+    fence = "`" * (_longest_fence(line) + 1)
+    return f"{fence} {line} {fence}" if "`" in line else f"{fence}{line}{fence}"
+
+
+def _front_matter(run: RecordedRun) -> dict[str, object]:
+    """Only what is known: a folder on a disk is no base model that the hub could link to."""
+    front: dict[str, object] = {}
+    origin = str(run.model.get("origin") or "")
+    if HUB_ID.fullmatch(origin) and not Path(origin).exists():
+        front["base_model"] = origin
+    front["library_name"] = "peft" if run.adapter else "transformers"
+    front["pipeline_tag"] = "text-generation"
+    losses = [name for name in loss_words(run).split(" + ") if name]
+    front["tags"] = ["prefsmith", *losses, *(["lora"] if run.adapter else [])]
+    paths = (str(run.settings.get(key) or "") for key in ("data.train", "data.eval"))
+    datasets = [found[1] for path in paths if (found := HUB_DATA.fullmatch(path))]
+    if datasets:
+        front["datasets"] = list(dict.fromkeys(datasets))
+    return front
+
+
+def _what_it_is(run: RecordedRun) -> str:
+    kind = "A low-rank adapter for" if run.adapter else "The model"
+    origin, trained = str(run.model.get("origin") or "an unknown model"), "" if run.adapter else ", trained further"
+    return (
+        f"{kind} {code(origin)}{trained} on preferences with {code(loss_words(run) or 'an unknown loss')} "
+        f"by prefsmith, in {last_step(run):,} steps."
+    )
+
+
+def _evaluation(run: RecordedRun) -> Iterator[str]:
+    yield " ".join(escaped(sentence) for sentence in results(run)) + " In brackets: 95 % intervals."
+    kl = run_kl(run)
+    if kl is not None:
+        yield (
+            f"KL to the starting model: {kl.value:.2f} nats an answer {interval(kl)}, estimated from {kl.n} samples "
+            "at temperature 1."
+        )
+    if run.samples:
+        yield "Answers before and after training are in `samples.jsonl` and `report.html` of the run's folder."
+
+
+def _loading(run: RecordedRun) -> str:
+    """Python that loads what stands beside this card, from the folder that the card is in."""
+    folder = repr(on_one_line(str(run.folder / "model")))
+    if run.adapter:
+        base = repr(on_one_line(str(run.model.get("origin") or "the base model")))
+        load = [
+            "from peft import PeftModel",
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            "",
+            f"base = AutoModelForCausalLM.from_pretrained({base})",
+            f"model = PeftModel.from_pretrained(base, {folder})",
+        ]
+    else:
+        load = [
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            "",
+            f"model = AutoModelForCausalLM.from_pretrained({folder})",
+        ]
+    load.append(f"tokenizer = AutoTokenizer.from_pretrained({folder})")
+    fence = "`" * max(3, _longest_fence("\n".join(load)) + 1)
+    return "\n".join([f"{fence}python", *load, fence])
+
+
+def _limits(run: RecordedRun) -> Iterator[str]:
+    found = [each for each in run_findings(run) if each.severity != "good"]
+    lines = [f"- {escaped(' '.join(part for part in (each.what, each.amount) if part))}" for each in found]
+    if lines:
+        yield "What the report found:"
+        yield "\n".join(lines)
+    yield (
+        "The evaluation is on rows of the kind that it was trained on, and says nothing of others. Whatever is wrong "
+        "with the base model or with the preferences is in this model too. Licence and permitted use follow from "
+        "theirs; this card does not know them."
+    )
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    if not rows:
+        return "Not known."
+    lines = [f"| {escaped(name)} | {code(value).replace('|', chr(92) + '|')} |" for name, value in rows]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def escaped(text: str) -> str:
+    """Text in which no character is Markdown or HTML, and none is escaped that could not be."""
+    marks = r"[\\`*<>#|~&$]|(?<!\w)_|_(?!\w)|!(?=\[)|\[(?=[^\]]*\][(\[:])|\](?=[(\[:])"
+    return re.sub(marks, lambda found: f"\\{found[0]}", on_one_line(text))
+
+
+def _longest_fence(text: str) -> int:
+    return max((len(run) for run in re.findall(r"`+", text)), default=0)

@@ -1,0 +1,34 @@
+"""Text that somebody else wrote, so that a reader sees what is in it and nothing in it acts on the page."""
+
+import unicodedata
+
+KEPT = {"\n", "\t", "\u200c", "\u200d", "\u00ad"}
+"""Line ends and tabs; joiners and soft hyphens, which scripts and emoji need and which only act on their neighbours."""
+PICTURES = 0x2400
+"""Where Unicode's pictures of the control characters begin."""
+
+
+def visible(text: str) -> str:
+    """The text with control characters, marks of direction and lone surrogates made visible, all else as it is."""
+    return "".join(character if _plain(character) else _shown(character) for character in text)
+
+
+def on_one_line(text: str) -> str:
+    """The same, with line ends as spaces."""
+    return " ".join(visible(text).split())
+
+
+def clipped(text: str, most: int) -> str:
+    """The text, or its first characters and how many are left out."""
+    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} more characters)"
+
+
+def _plain(character: str) -> bool:
+    return character in KEPT or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(PICTURES + code)
+    return "\u2421" if code == 0x7F else f"⟨U+{code:04X}⟩"
