@@ -5,11 +5,10 @@ The keys of the `loss` section beyond `name` and `weight` are the loss's own set
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
@@ -70,15 +69,15 @@ class DataConfig(Section):
     """What to learn from."""
 
     train: str = ""
-    """Preference file: .jsonl or .json, plain or .gz."""
+    """.jsonl, .json, .csv or .tsv (also .gz, .xz), .parquet, a folder saved by `datasets`, or hub:org/name."""
     eval: str | None = None
-    """Held-out file. Without it `eval_fraction` of the prompts of `train` are held out."""
+    """Held-out rows, in any of these forms. Without it `eval_fraction` of the prompts of `train` are held out."""
     eval_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of the prompts that is held out, chosen by a hash of the prompt."""
     format: Literal["auto", "preference", "dialogue", "rating", "completion"] = "auto"
-    """What a row is; `auto` recognises it from the columns of the first row."""
+    """What a row is; `auto` recognises it from the columns of the first row, and says what it took it for."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Our name of a column: yours. For example {chosen: response_a, rejected: response_b}."""
+    """Our name of a column: yours. For example {chosen: a, rejected: b, winner: human}: human says a, b or tie."""
     max_length: int | None = Field(default=None, ge=2)
     """Most tokens of prompt and completion together. Default: what the model can take."""
     truncation: Literal["keep_end", "keep_start", "drop", "refuse"] = "keep_end"
@@ -92,7 +91,7 @@ class DataConfig(Section):
 
 
 class LossConfig(BaseModel):
-    """Which objective, with which settings of its own (`prefsmith.LOSSES` has them)."""
+    """Which objective, with which settings of its own (`prefsmith losses` shows them)."""
 
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -164,10 +163,14 @@ class CheckpointConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """When the held-out rows are scored."""
+    """When the held-out rows are scored, and what is sampled for a look."""
 
     every: int = Field(default=0, ge=0)
     """Steps between evaluations; 0 evaluates once, at the end."""
+    samples: int = Field(default=8, ge=0)
+    """Prompts that the model answers before and after training, held-out ones first, for the report. 0: none."""
+    sample_tokens: int = Field(default=128, ge=1)
+    """Most tokens of such an answer."""
 
 
 class RunConfig(Section):
@@ -228,19 +231,6 @@ def changed_keys(before: RunConfig, after: RunConfig) -> list[str]:
     return [key for key in {**old, **new} if old.get(key) != new.get(key)]
 
 
-def settings_help() -> str:
-    """Every setting with its default and what it does, by section."""
-    lines: list[str] = []
-    for name, section in RunConfig.model_fields.items():
-        kind = section.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            lines += ["", f"{name}: {kind.__doc__}"]
-            lines += [_help_line(f"{name}.{key}", entry) for key, entry in kind.model_fields.items()]
-    lines += ["", f"loss: {LossConfig.__doc__}"]
-    lines += [_help_line(f"loss.{key}", entry) for key, entry in LossConfig.model_fields.items()]
-    return "\n".join(lines).strip()
-
-
 def _flat(values: object, path: tuple[str, ...]) -> Iterator[tuple[str, object]]:
     if isinstance(values, dict) and values:
         for key, value in values.items():
@@ -250,10 +240,3 @@ def _flat(values: object, path: tuple[str, ...]) -> Iterator[tuple[str, object]]
             yield from _flat(value, (*path, str(index)))
     else:
         yield ".".join(path), values
-
-
-def _help_line(key: str, entry: FieldInfo) -> str:
-    default = entry.get_default(call_default_factory=True)
-    shown = "" if default in (None, "", {}) else f" [{str(default).lower() if isinstance(default, bool) else default}]"
-    words = f" ({' | '.join(map(str, get_args(entry.annotation)))})" if get_origin(entry.annotation) is Literal else ""
-    return f"  {key}{shown}  {entry.description or ''}{words}"

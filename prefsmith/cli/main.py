@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from prefsmith.cli import train
+from prefsmith.cli import init, losses, train
 from prefsmith.cli.terminal import complain
 from prefsmith.errors import PrefsmithError
 
@@ -20,7 +20,9 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `main` answers Ctrl-C, and says what became of the run
 )
+app.command(init.init, help=init.HELP)
 app.command(train.train, help=train.HELP)
+app.command(losses.losses, help=losses.HELP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

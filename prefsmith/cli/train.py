@@ -4,17 +4,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from prefsmith.catalogue import settings_help
 from prefsmith.cli.terminal import say
-from prefsmith.config import settings_help
 from prefsmith.settings import parse_settings
 
 HELP = f"""Train a policy on a preference file, and write everything about it to a folder.
+
+For example:
 
     prefsmith train --model MODEL --data pairs.jsonl --out runs/first
     prefsmith train run.yaml train.epochs=2 --loss.beta 0.2
     prefsmith train --out runs/first --resume
 
-Settings come from a YAML file, from a.b=v or --a.b v, and from the shortcuts --model, --data and --out. --resume goes
+Settings come from a YAML file, from a.b=v or --a.b v, and from the shortcuts --model, --data and --out. --resume goes \
 on behind the newest whole checkpoint of the folder, to the bit as if the run had never stopped.
 
 Exit status: 0 done, 1 a bug of ours, 2 a wrong setting, 3 wrong data, 4 the run stopped itself, 130 or 143 a signal.

@@ -158,17 +158,24 @@ def loss(
     return register
 
 
+def find(name: str, *, where: str = "") -> Entry:
+    """The loss of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in LOSSES:
+        raise ConfigError("loss.unknown", f"no loss is called {name!r}", where=where, fix=nearest(name, LOSSES))
+    return LOSSES[name]
+
+
 def resolve(name: str, settings: Mapping[str, Any], *, weight: float = 1.0, where: str = "loss") -> Term:
     """Look a loss up and fix its settings; values given as text are converted by the parameter's annotation.
 
     Raises:
         ConfigError: no loss or setting has that name, or a value is of the wrong kind or outside its range.
     """
-    if name not in LOSSES:
-        raise ConfigError(
-            "loss.unknown", f"no loss is called {name!r}", where=f"{where}.name", fix=nearest(name, LOSSES)
-        )
-    entry = LOSSES[name]
+    entry = find(name, where=f"{where}.name")
     fixed = entry.defaults
     hints = get_type_hints(inspect.unwrap(entry.fn), include_extras=True)
     for key, value in settings.items():

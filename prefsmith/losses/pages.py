@@ -1,0 +1,171 @@
+"""A loss's page as data: what its docstring, its signature and its registration say about it."""
+
+import inspect
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+
+from prefsmith.catalogue import Setting, bounds
+from prefsmith.losses.registry import LOSSES, Entry, Range, find
+from prefsmith.types import Preferences, Ratings, SequenceScores
+
+SECTIONS = ("Args", "Returns", "Raises", "Source")
+ROWS = {"pairs": "pairs.jsonl", "ratings": "thumbs.jsonl", "desirable completions": "answers.jsonl"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a reader wants to know about a loss.
+
+    Args:
+        entry: the loss and the facts it declares.
+        summary: its purpose in a line.
+        body: paragraphs in order; those that are indented are formulas.
+        settings: its own settings, with what they do.
+        value: what it gives for a comparison or rating, with the unit.
+        source: where it comes from, and where we differ.
+    """
+
+    entry: Entry
+    summary: str
+    body: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    value: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def reads(self) -> str:
+        """What kind of row it learns from."""
+        if self.entry.kind == "pairwise":
+            return "pairs"
+        return "desirable completions" if self.entry.desirable_only else "ratings"
+
+    @property
+    def soft_labels(self) -> str:
+        """What a probability between 0 and 1 means in it."""
+        return self.entry.soft_labels or "refused"
+
+    @property
+    def start(self) -> dict[str, float] | None:
+        """Its value for a hard label where policy equals reference, with the default settings, by label.
+
+        None where the value depends on the policy itself.
+        """
+        if self.entry.start is None:
+            return None
+        scores = SequenceScores(_column(-1, -1), _column(-1, -1), torch.ones(2, dtype=torch.long))
+        if self.entry.kind == "pairwise":
+            ends = torch.tensor([0]), torch.tensor([1])
+            labels = Preferences(*ends, prob=_column(1), weight=_column(1), score_gap=_column(math.nan))
+        else:
+            labels = Ratings(torch.tensor([0, 1]), _column(1, 0), _column(1, 1), mismatched=torch.tensor([0, 1]))
+        values = self.entry.start(scores, labels, **self.entry.defaults).tolist()
+        names = ("pair",) if self.entry.kind == "pairwise" else ("desirable", "undesirable")
+        return dict(zip(names, values, strict=True))
+
+    @property
+    def first_move(self) -> str:
+        """What the first update does to the log-probabilities."""
+        sides = ("chosen", "rejected") if self.entry.kind == "pairwise" else ("desirable", "undesirable")
+        verbs = {1: "raises", -1: "lowers", 0: "has no say on"}
+        (first, second) = (f"{verbs[move]} {side}" for move, side in zip(self.entry.first_move, sides, strict=True))
+        return f"{first}, {second}"
+
+    @property
+    def example(self) -> str:
+        """The words of a command that trains with it, its first setting spelt out."""
+        first = [f"loss.{each.key}={each.default}" for each in self.settings[:1]]
+        words = ["prefsmith train --model MODEL --data", ROWS[self.reads], f"--out runs/{self.name}"]
+        return " ".join([*words, f"loss.name={self.name}", *first])
+
+    def to_json(self) -> dict[str, Any]:
+        """The page as values that JSON can write."""
+        entry = self.entry
+        return {
+            "name": entry.name,
+            "summary": self.summary,
+            "reads": self.reads,
+            "kind": entry.kind,
+            "needs": sorted(entry.needs),
+            "settings": [
+                {
+                    "name": each.key,
+                    "default": each.default,
+                    "allowed": each.allowed,
+                    "choices": list(each.choices),
+                    "words": each.words,
+                }
+                for each in self.settings
+            ],
+            "soft_labels": entry.soft_labels,
+            "across_step": entry.across_step,
+            "mismatched": entry.mismatched,
+            "start": self.start,
+            "first_move": list(entry.first_move),
+            "domain": entry.domain,
+            "body": list(self.body),
+            "value": self.value,
+            "source": self.source,
+            "example": self.example,
+        }
+
+
+def page(name: str) -> Page:
+    """The page of a loss.
+
+    Raises:
+        ConfigError: no loss has that name.
+    """
+    entry = find(name)
+    sections = _sections(inspect.getdoc(entry.fn) or "")
+    summary, *body = _paragraphs(sections[""])
+    arguments = _arguments(sections.get("Args", ""))
+    hints = get_type_hints(inspect.unwrap(entry.fn), include_extras=True)
+    settings = [_setting(key, default, hints[key], arguments[key]) for key, default in entry.defaults.items()]
+    value, source = (" ".join(sections.get(part, "").split()) for part in ("Returns", "Source"))
+    return Page(entry, summary, tuple(body), tuple(settings), value, source)
+
+
+def pages() -> list[Page]:
+    """The page of every registered loss: those on pairs first, then by name."""
+    return [page(name) for name in sorted(LOSSES, key=lambda name: (LOSSES[name].kind != "pairwise", name))]
+
+
+def _column(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _sections(text: str) -> dict[str, str]:
+    """A docstring by heading; what stands before the first has the empty name."""
+    parts = re.split(rf"^({'|'.join(SECTIONS)}):\n", text, flags=re.M)
+    return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Paragraphs in one line each; an indented one is a formula and keeps its lines."""
+    blocks = (block.rstrip() for block in re.split(r"\n\s*\n", text) if block.strip())
+    return [block if block.startswith(" ") else " ".join(block.split()) for block in blocks]
+
+
+def _arguments(text: str) -> dict[str, str]:
+    """What the `Args` section says of each parameter."""
+    entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", text, flags=re.M)
+    return {name: " ".join(words.split()) for name, words in entries}
+
+
+def _setting(key: str, default: object, hint: object, words: str) -> Setting:
+    if words[:2].isalpha():  # not a symbol such as w_D
+        words = words[0].upper() + words[1:]
+    if get_origin(hint) is Literal:
+        choices = tuple(map(str, get_args(hint)))
+        return Setting(key, default, words, "a word", ", ".join(choices), choices)
+    inside = next((each for each in get_args(hint)[1:] if isinstance(each, Range)), Range())
+    limits = bounds(inside.low, inside.high, open_low=inside.open_low, open_high=inside.open_high)
+    return Setting(key, default, words, "a number", limits)

@@ -1,0 +1,102 @@
+"""`prefsmith losses`: the registry as a table, as pages, and for programs."""
+
+import json
+import re
+
+import pytest
+
+from prefsmith.cli import main
+from prefsmith.losses import LOSSES
+from prefsmith.losses.pages import pages
+
+WIDTHS = pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs a command at a width of the terminal; gives exit status, standard output and standard error."""
+
+    def run(*words, width=80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        capsys.readouterr()
+        status = main(list(words))
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def squeezed(text):
+    """Without what only lays it out, so that a wrapped sentence is found."""
+    return re.sub(r"[\s\\]+", "", text)
+
+
+@WIDTHS
+def test_the_table_has_every_loss_and_fits(run, width):
+    status, out, err = run("losses", width=width)
+    assert (status, err) == (0, "") and max(map(len, out.splitlines())) <= width
+    assert "\x1b" not in out and "…" not in out
+    for name, entry in LOSSES.items():
+        assert re.search(rf"^{name}\b", out, re.M)
+        assert all(setting in out for setting in entry.settings)
+
+
+def cells_of(out, name):
+    """The cells of a row of the wide table, by the head of their column."""
+    head, row = (next(line for line in out.splitlines() if line.startswith(start)) for start in ("name", name))
+    starts = [match.start() for match in re.finditer(r"(?<=  )\S|^\S", head)]
+    ends = [*starts[1:], None]
+    return {head[a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
+
+
+def test_a_row_says_what_the_registry_says(run):
+    out = run("losses", width=200)[1]
+    assert cells_of(out, "dpo") == {
+        "name": "dpo",
+        "reads": "pairs",
+        "reference": "yes",
+        "settings": "beta 0.1 (above 0)",
+        "soft labels": "the optimum is beta h =",  # goes on below
+        "across step": "no",
+    }
+    kto, sft = cells_of(out, "kto"), cells_of(out, "sft")
+    assert (kto["reads"], kto["soft labels"], kto["across step"]) == ("ratings", "refused", "yes")
+    assert (sft["reads"], sft["reference"], sft["settings"]) == ("desirable completions", "no", "none")
+
+
+@WIDTHS
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_a_page_has_all_of_its_parts_and_fits(run, page, width):
+    status, out, err = run("losses", page.name, width=width)
+    assert (status, err) == (0, "") and max(map(len, out.splitlines())) <= width
+    parts = [page.summary, *page.body, page.value, page.source, page.soft_labels, page.first_move, page.example]
+    parts += [text for each in page.settings for text in (f"loss.{each.key} ", each.words, each.allowed)]
+    assert [part for part in parts if squeezed(part) not in squeezed(out)] == []
+
+
+def test_the_example_of_a_page_is_one_command_however_it_is_wrapped(run):
+    out = run("losses", "ipo", width=40)[1]
+    command = out[out.index("Example") + len("Example") :].replace("\\\n", " ")
+    assert len(command.strip().splitlines()) == 1 and "loss.name=ipo" in command
+
+
+def test_for_programs_the_table_is_a_list_and_a_page_an_object(run):
+    status, out, _ = run("losses", "--json")
+    listed = {each["name"]: each for each in json.loads(out)}
+    assert status == 0 and set(listed) == set(LOSSES)
+    assert json.loads(run("losses", "ipo", "--json")[1]) == listed["ipo"]
+    assert listed["ipo"]["settings"][0] == {
+        "name": "tau",
+        "default": 0.1,
+        "allowed": "a number, above 0",
+        "choices": [],
+        "words": "Strength of the pull to the reference. Larger keeps the policy closer.",
+    }
+    assert listed["ipo"]["start"] == {"pair": pytest.approx(25.0)} and listed["sft"]["start"] is None
+    assert listed["kto"]["soft_labels"] is None and listed["kto"]["across_step"] is True
+
+
+def test_an_unknown_loss_is_refused_with_the_nearest(run):
+    for words in (["dop"], ["dop", "--json"]):
+        status, out, err = run("losses", *words)
+        assert (status, out) == (2, "")
+        assert "[loss.unknown] no loss is called 'dop'" in err and "did you mean 'dpo'?" in err
