@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prefsmith.catalogue import settings_help
-from prefsmith.cli.terminal import say
+from prefsmith.cli.live import display
 from prefsmith.settings import parse_settings
 
 HELP = f"""Train a policy on a preference file, and write everything about it to a folder.
@@ -30,6 +30,7 @@ def train(
 ) -> None:
     """Train a policy on a preference file."""
     config = parse_settings(settings, resume=resume)
-    from prefsmith.run import fit  # inside: --help and wrong settings answer without torch
+    with display() as shown:
+        from prefsmith.run import fit  # inside: --help and wrong settings answer without torch
 
-    fit(config, resume=resume, say=say)
+        fit(config, resume=resume, say=shown.say, watch=shown.watch)
