@@ -56,10 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drop_unread_output() -> None:
-    """Python would complain at its end about output that nobody takes any more."""
+    """Python would complain at its end about output that nobody takes any more, or that has no room."""
+    if sys.stdout is None:
+        return  # started with it closed
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
