@@ -1,18 +1,22 @@
 """Small trainable weights beside frozen ones, through peft."""
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 
-from prefsmith.config import AdapterConfig
+from prefsmith.config import AdapterConfig, ModelConfig
 from prefsmith.errors import ConfigError
+from prefsmith.model.load import Loaded, check_origin, describe_loaded, load_model, load_tokenizer, quiet
 
 
 def attach(model: PreTrainedModel, config: AdapterConfig, *, seed: int) -> nn.Module:
@@ -49,6 +53,36 @@ def attach(model: PreTrainedModel, config: AdapterConfig, *, seed: int) -> nn.Mo
                 where="adapter.target_modules",
                 fix=f"this model has {', '.join(names)}; or all-linear",
             ) from error
+
+
+def load_adapted(config: ModelConfig) -> Loaded:
+    """An adapter from its folder, on the base that it names; the tokenizer is that of the adapter's folder.
+
+    Raises:
+        ConfigError: base or adapter cannot be loaded, or they do not belong together.
+    """
+    quiet()
+    folder = Path(config.path)
+    try:
+        settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        base = str(settings["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what, fix = (
+            "adapter_config.json does not say which model the adapter is for",
+            "save the adapter with peft again",
+        )
+        raise ConfigError("model.adapter", what, where=str(folder), fix=fix) from error
+    origin = check_origin(base, f"the base of the adapter {folder}")
+    model = load_model(origin, device=config.device, trust_remote_code=config.trust_remote_code)
+    own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
+    tokenizer = load_tokenizer(str(folder) if own else origin, trust_remote_code=config.trust_remote_code)
+    described = describe_loaded(model, tokenizer, str(folder))
+    try:
+        adapted = PeftModel.from_pretrained(model, str(folder), torch_device=str(model.device))
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        what = f"the adapter does not fit on {origin}: {str(error).strip().splitlines()[0]}"
+        raise ConfigError("model.adapter", what, where=str(folder), fix="name the base it was trained on") from error
+    return replace(described, model=cast(PreTrainedModel, adapted.eval()))
 
 
 def unwrapped(model: nn.Module) -> PreTrainedModel:

@@ -16,7 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from prefsmith.model.forest import Tree
+from prefsmith.model.thicket import Thicket, Tree
 
 FOREST = "prefsmith_forest"
 
@@ -50,7 +50,7 @@ def forest_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    trees: tuple[Tree, ...] | None = None,
+    trees: tuple[Tree | Thicket, ...] | None = None,
     sliding_window: int | None = None,
     is_causal: bool | None = None,
     **kwargs: Any,  # noqa: ANN401
@@ -82,8 +82,11 @@ def forest_attention(
     if asked or is_causal is False or not getattr(module, "is_causal", True):
         raise UnsupportedAttention(f"its attention uses {', '.join(asked) or 'tokens that come later'}")
     pieces = []
-    for tree in trees:
-        pieces += _tree(query, key, value, tree, sliding_window, scaling, dropout)
+    for part in trees:
+        if isinstance(part, Tree):
+            pieces += _tree(query, key, value, part, sliding_window, scaling, dropout)
+        else:
+            pieces += _thicket(query, key, value, part, sliding_window, scaling, dropout)
     return torch.cat(pieces, dim=2).transpose(1, 2).contiguous(), None
 
 
@@ -106,6 +109,30 @@ def _tree(
         values = torch.cat([value[:, :, trunk], value[:, :, branch]], dim=2)
         outputs.append(_attend(query[:, :, branch], keys, values, window, scaling, dropout))
     return outputs
+
+
+def _thicket(
+    query: Heads,
+    key: Heads,
+    value: Heads,
+    thicket: Thicket,
+    window: int | None,
+    scaling: float | None,
+    dropout: float,
+) -> list[Heads]:
+    """Outputs of a thicket's tokens, in the order in which they stand."""
+    rows = [each[0, :, thicket.places].transpose(0, 1) for each in (query, key, value)]
+    if query.is_cuda and query.shape[1] != key.shape[1]:
+        shared = query.shape[1] // key.shape[1]
+        rows[1:] = [each.repeat_interleave(shared, dim=1) for each in rows[1:]]
+    out = F.scaled_dot_product_attention(
+        *rows,
+        attn_mask=thicket.mask(window),
+        dropout_p=dropout,
+        scale=scaling,
+        enable_gqa=rows[0].shape[1] != rows[1].shape[1],
+    )
+    return [out.transpose(0, 1)[:, thicket.inside][None]]
 
 
 def _attend(

@@ -9,16 +9,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from prefsmith.model.thicket import Thicket, Tree, with_thickets
 from prefsmith.types import Batch
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A prompt and its completions as places in the row; `branches` are (start, end)."""
-
-    start: int
-    trunk_end: int
-    branches: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +19,13 @@ class Forest:
 
     Args:
         positions: each token's place in its own sequence, from 0.
-        trees: which tokens see which.
+        trees: which tokens see which, small trees together.
         predictors: for each scored token the row whose hidden state predicts it.
         targets: the scored tokens.
     """
 
     positions: Int[Tensor, " token"]
-    trees: tuple[Tree, ...]
+    trees: tuple[Tree | Thicket, ...]
     predictors: Int[Tensor, " scored"]
     targets: Int[Tensor, " scored"]
 
@@ -54,9 +46,10 @@ def forest(batch: Batch) -> Forest:
         branches[group].append((start, end))
     trees = tuple(Tree(start, end, tuple(ends)) for (start, end), ends in zip(prompts, branches, strict=True))
     device = batch.ids.device
+    positions = positions.to(device)
     return Forest(
-        positions=positions.to(device),
-        trees=trees,
+        positions=positions,
+        trees=with_thickets(trees, positions),
         predictors=before.to(device)[batch.scored],
         targets=batch.ids[batch.scored],
     )
