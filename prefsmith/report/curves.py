@@ -130,7 +130,7 @@ def _single(run: RecordedRun, quantity: Quantity) -> Curve | None:
         svg,
         _with_smoothing(caption, 0 if quantity is RATE else len(steps)),
         header,
-        *_thinned(table, 2),
+        *table,
     )
 
 
@@ -150,17 +150,18 @@ def _ratios(run: RecordedRun) -> Curve | None:
     both = ("chosen", "rejected")
     header = ("step", *both, *(f"{each}, held out" for each in both if held_out))
     table = _table(run, [CHOSEN, REJECTED], held_out, False)
-    return Curve(
-        "Chosen and rejected", svg, _with_smoothing(RATIOS, len(series[0].points)), header, *_thinned(table, 3)
-    )
+    return Curve("Chosen and rejected", svg, _with_smoothing(RATIOS, len(series[0].points)), header, *table)
 
 
-def _table(run: RecordedRun, quantities: Sequence[Quantity], held_out: bool, intervals: bool) -> list[tuple[str, ...]]:
-    """A row per step, with what was measured in it and after it."""
+def _table(
+    run: RecordedRun, quantities: Sequence[Quantity], held_out: bool, intervals: bool
+) -> tuple[tuple[tuple[str, ...], ...], str]:
+    """A row for each step that is kept, with what was measured in it and after it; and how they were thinned."""
     steps = {number(row, "step"): row for row in run.train}
     evaluated = {number(row, "step"): row for row in run.evaluations}
+    kept, rule = _thinned({step for step in {**steps, **evaluated} if step is not None}, set(evaluated))
     table = []
-    for step in sorted(each for each in {**steps, **evaluated} if each is not None):
+    for step in kept:
         trained, held = steps.get(step, {}), evaluated.get(step, {})
         row = [f"{step:.0f}", *(_cell(trained, each) for each in quantities)]
         row += [_cell(held, each) for each in quantities] if held_out else []
@@ -168,20 +169,20 @@ def _table(run: RecordedRun, quantities: Sequence[Quantity], held_out: bool, int
             ends = _intervals([held], quantities[0].key)
             row.append(f"{ends[0][0]:.3f} to {ends[0][1]:.3f}" if ends else "")
         table.append(tuple(row))
-    return table
+    return tuple(table), rule
 
 
-def _thinned(table: Sequence[tuple[str, ...]], columns: int) -> tuple[tuple[tuple[str, ...], ...], str]:
-    """The table with at most `MOST_ROWS` rows, and how it came to that; `columns` are those of the steps."""
-    if len(table) <= MOST_ROWS:
-        return tuple(table), ""
-    evaluated = {index for index, row in enumerate(table) if row[-1]} if len(table[0]) > columns else set()
+def _thinned(steps: set[float], evaluated: set[float | None]) -> tuple[list[float], str]:
+    """At most `MOST_ROWS` of the steps, and how it came to that."""
+    everything = sorted(steps)
+    if len(everything) <= MOST_ROWS:
+        return everything, ""
     evaluated = evaluated if len(evaluated) <= MOST_ROWS // 3 else set()
-    every = -(-len(table) // (MOST_ROWS - len(evaluated) - 1))
-    last = len(table) - 1
-    kept = [row for index, row in enumerate(table) if index % every == 0 or index == last or index in evaluated]
+    every = -(-len(everything) // (MOST_ROWS - len(evaluated) - 1))
+    kept = [step for index, step in enumerate(everything) if index % every == 0 or step in evaluated]
+    kept += [everything[-1]] if kept[-1] != everything[-1] else []
     beside = ", those with a held-out value" if evaluated else ""
-    return tuple(kept), f"Of {len(table):,} rows one in {every}{beside}, and the last; metrics.jsonl has them all."
+    return kept, f"Of {len(everything):,} rows one in {every}{beside}, and the last; metrics.jsonl has them all."
 
 
 def _cell(row: Row, quantity: Quantity) -> str:

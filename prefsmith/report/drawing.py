@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+from prefsmith.report.visible import on_one_line
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -88,8 +90,8 @@ def as_svg(figure: "Figure", name: str, title: str, description: str) -> Markup:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'{box[0] if box else ""} role="img" aria-labelledby="{name}-title {name}-description">'
-        f'<title id="{name}-title">{escape(title)}</title>'
-        f'<desc id="{name}-description">{escape(description)}</desc>'
+        f'<title id="{name}-title">{escape(on_one_line(title))}</title>'
+        f'<desc id="{name}-description">{escape(on_one_line(description))}</desc>'
     )
     return Markup(re.sub(r"<svg\b[^>]*>", lambda _: head, text, count=1))
 

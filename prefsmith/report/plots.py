@@ -146,15 +146,20 @@ def frontier_plot(name: str, title: str, description: str, frontiers: Sequence[t
 
 
 def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Centred means over a window, narrower at both ends."""
-    half, values = smoothing_window(len(points)) // 2, [value for _, value in points]
-    return [
-        (step, fmean(values[max(0, index - half) : index + half + 1])) for index, (step, _) in enumerate(points)
-    ]  # fmt: skip
+    """Centred means over a window, narrower at both ends; of at most `MOST_POINTS` points."""
+    fewer = binned(points, MOST_POINTS)
+    half, values = _window(len(fewer)) // 2, [value for _, value in fewer]
+    return [(step, fmean(values[max(0, index - half) : index + half + 1])) for index, (step, _) in enumerate(fewer)]
 
 
 def smoothing_window(count: int) -> int:
-    """Steps that a smoothed point is the mean of: odd, a fifteenth of the run and at least five."""
+    """Steps that a smoothed point is the mean of, in a run of so many."""
+    size = math.ceil(count / MOST_POINTS)
+    return _window(math.ceil(count / size)) * size
+
+
+def _window(count: int) -> int:
+    """Odd, a fifteenth of the points and at least five."""
     return max(5, count // 15) // 2 * 2 + 1
 
 

@@ -1,16 +1,19 @@
 """Text that somebody else wrote, so that a reader sees what is in it and nothing in it acts on the page."""
 
+import re
 import unicodedata
 
 KEPT = {"\n", "\t", "\u200c", "\u200d", "\u00ad"}
 """Line ends and tabs; joiners and soft hyphens, which scripts and emoji need and which only act on their neighbours."""
+_UNUSUAL = re.compile(r"[^\n\t -~]")
+"""Characters that have to be looked at one by one."""
 PICTURES = 0x2400
 """Where Unicode's pictures of the control characters begin."""
 
 
 def visible(text: str) -> str:
     """The text with control characters, marks of direction and lone surrogates made visible, all else as it is."""
-    return "".join(character if _plain(character) else _shown(character) for character in text)
+    return _UNUSUAL.sub(lambda found: found[0] if _plain(found[0]) else _shown(found[0]), text)
 
 
 def on_one_line(text: str) -> str:
