@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from prefsmith import report
 from prefsmith.assembly import (
     Models,
     Say,
@@ -172,7 +173,18 @@ class _Composition:
         metrics = read_rows(self.folder / "metrics.jsonl")
         evaluation = next((row for row in reversed(metrics) if row.get("split") == "eval"), None)
         say(f"the model is in {self.folder / 'model'}")
+        self._report()
         return Run(self.folder, steps, metrics, evaluation)
+
+    def _report(self) -> None:
+        """The page about the run. The model is written: nothing that goes wrong here takes it back."""
+        try:
+            self.say(f"the report is {report.write(self.folder)}")
+        except Exception as error:
+            with suppress(OSError):
+                (self.folder / "crash.log").write_text(traceback.format_exc(), encoding="utf-8")
+            self.say(f"warning: no report was written: {type(error).__name__}: {error}")
+            self.say(f"  `prefsmith report {self.folder}` draws it again")
 
     def _newest(self, store: CheckpointStore) -> Checkpoint | None:
         """The checkpoint to go on from; what is wrong with newer ones is told."""

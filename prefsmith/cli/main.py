@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from prefsmith.cli import init, losses, train
+from prefsmith.cli import check, demo, generate, init, losses, report, train
 from prefsmith.cli.terminal import complain
 from prefsmith.errors import PrefsmithError
 
@@ -20,19 +20,23 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `main` answers Ctrl-C, and says what became of the run
 )
+app.command(demo.demo, help=demo.HELP)
 app.command(init.init, help=init.HELP)
+app.command(check.check, help=check.HELP)
 app.command(train.train, help=train.HELP)
 app.command(losses.losses, help=losses.HELP)
+app.command(report.report, help=report.HELP)
+app.command(generate.generate, help=generate.HELP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0, that of the error's class, 1 for a bug of ours, 130 for Ctrl-C.
+        The exit status: 0 or what the command returns, that of the error's class, 1 for a bug of ours, 130 for Ctrl-C.
     """
     try:
-        app(
+        status = app(
             sys.argv[1:] if arguments is None else list(arguments),
             exit_on_error=False,
             print_error=False,
@@ -52,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"[bug] {type(error).__name__}: {error}\n  fix:   please report it with {log.resolve()}", 1)
     finally:
         _drop_unread_output()
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def _drop_unread_output() -> None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from random import Random
 
@@ -18,19 +17,16 @@ import numpy as np
 import torch
 
 from prefsmith import report
-from prefsmith.assembly import make_encoder
-from prefsmith.config import DataConfig, ModelConfig, RunConfig
-from prefsmith.data.encode import Encoder
+from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError
 from prefsmith.evaluate.frontier import Best, best_at, curve
+from prefsmith.evaluate.reader import Reader, open_reader
 from prefsmith.evaluate.samples import Answer, answer_divergence, draw
 from prefsmith.evaluate.stats import Mean, Share, mean, wilson
 from prefsmith.feedback.label import Judged, bradley_terry
 from prefsmith.feedback.reviews import PROMPTS, WORDS, is_review, true_reward, write_reviews
 from prefsmith.files import write_durably
 from prefsmith.model.generate import Sampling
-from prefsmith.model.load import load
-from prefsmith.model.score import Frozen, Scorer
 from prefsmith.model.scratch import new_model
 from prefsmith.records import Group
 from prefsmith.run import Watch, fit
@@ -144,8 +140,8 @@ def _sft(model: Path, corpus: Path, out: Path, seed: int) -> RunConfig:
             "model": {"path": str(model), "device": "cpu"},
             "data": {"train": str(corpus), "eval_fraction": 0.0},
             "loss": {"name": "sft"},
-            "optim": {"learning_rate": 3e-3, "warmup_steps": 20},
-            "train": {"pairs_per_step": 96, "epochs": 5, "max_steps": 360, "seed": seed},
+            "optim": {"learning_rate": 8e-3, "warmup_steps": 20},
+            "train": {"pairs_per_step": 96, "epochs": 5, "max_steps": 400, "seed": seed},
             "checkpoint": {"every": 1000, "keep": 1},
             "evaluate": {"samples": 0},
             "out": str(out),
@@ -169,9 +165,9 @@ def _dpo(model: Path, pairs: Path, out: Path, seed: int) -> RunConfig:
 
 
 def _judged(model: Path, seed: int) -> list[Judged]:
-    reader, encoder = _reader(model)
+    reader = open_reader(model, device="cpu")
     sampling = Sampling(max_new_tokens=LONGEST, seed=seed + 1, batch_size=512)
-    answers = draw(reader, encoder, _prompts(), sampling, per_prompt=ANSWERS * JUDGED_PROMPTS)
+    answers = draw(reader.model, reader.encoder, _prompts(), sampling, per_prompt=ANSWERS * JUDGED_PROMPTS)
     random = Random(seed + 1)
     judged: list[Judged] = []
     for start in range(0, len(answers), ANSWERS):
@@ -183,27 +179,20 @@ def _judged(model: Path, seed: int) -> list[Judged]:
 
 
 def _measure(before: Path, after: Path, seed: int) -> tuple[Measured, Measured, np.ndarray]:
-    reference, encoder = _reader(before)
-    policy, _ = _reader(after)
+    reference, policy = open_reader(before, device="cpu"), open_reader(after, device="cpu")
     sampling = Sampling(max_new_tokens=LONGEST, seed=seed + 2, batch_size=512)
 
-    def measured(model: Frozen) -> Measured:
-        answers = draw(model, encoder, _prompts(), sampling, per_prompt=MEASURED)
+    def measured(reader: Reader) -> Measured:
+        answers = draw(reader.model, reader.encoder, _prompts(), sampling, per_prompt=MEASURED)
         rewards = [true_reward(answer.text) for answer in answers]
-        kl = answer_divergence(model, reference, answers, token_budget=16_384).tolist()
+        kl = answer_divergence(reader.model, reference.model, answers, token_budget=16_384).tolist()
         good = sum(answer.ended and is_review(f"{answer.group.prompt}{answer.text}") for answer in answers)
         return Measured(mean(rewards), mean(kl), wilson(good, len(answers)), rewards, answers)
 
     sampling_of_frontier = Sampling(max_new_tokens=LONGEST, seed=seed + 3, batch_size=512)
-    many = draw(reference, encoder, _prompts(), sampling_of_frontier, per_prompt=FRONTIER)
+    many = draw(reference.model, reference.encoder, _prompts(), sampling_of_frontier, per_prompt=FRONTIER)
     rewards = np.array([true_reward(answer.text) for answer in many]).reshape(len(PROMPTS), FRONTIER)
     return measured(reference), measured(policy), rewards
-
-
-def _reader(model: Path) -> tuple[Frozen, Encoder]:
-    """A trained model, ready to write and to be scored."""
-    loaded = load(ModelConfig(path=str(model), device="cpu"))
-    return Frozen(Scorer(loaded.model, "padded")), make_encoder(DataConfig(), loaded, date.today(), _quiet)
 
 
 def _prompts() -> list[Group]:

@@ -1,0 +1,55 @@
+"""Prompts alone, from rows that have nothing else or that have answers which nobody looks at."""
+
+from collections import Counter
+from itertools import chain, islice
+from pathlib import Path
+
+from prefsmith.data.cells import Cells
+from prefsmith.data.containers import open_container
+from prefsmith.data.parse import parse_row
+from prefsmith.data.rejects import Rejects
+from prefsmith.data.rows import Row
+from prefsmith.data.schema import SYNONYMS, Schema, recognise
+from prefsmith.errors import DataError
+from prefsmith.records import Group
+
+
+def read_prompts(path: str | Path, *, limit: int | None = None) -> list[Group]:
+    """The different prompts of a file, in order, each as a group without completions.
+
+    Args:
+        path: what `read_groups` takes; rows of any format, or with a `prompt` and nothing more.
+        limit: most prompts.
+
+    Raises:
+        DataError: the file cannot be read, or a row has no prompt.
+    """
+    rows = open_container(path).rows(Rejects())
+    first = next(rows, None)
+    if first is None:
+        fix = "is it the right file, and was it written to its end?"
+        raise DataError("data.no_rows", "the file has no rows", where=str(path), fix=fix)
+    schema = _schema(first)
+    groups = (_group(row, schema) for row in chain([first], rows))
+    seen: set[str] = set()
+    different = (group for group in groups if group.prompt_key() not in seen and not seen.add(group.prompt_key()))
+    return list(islice(different, limit))
+
+
+def _schema(first: Row) -> Schema:
+    try:
+        return recognise(first, "auto", {})
+    except DataError:
+        names = ("prompt", *SYNONYMS["prompt"])
+        theirs = next((name for name in names if name in first.values), None)
+        if theirs is None:
+            raise
+        return Schema("prompt", {"prompt": theirs})
+
+
+def _group(row: Row, schema: Schema) -> Group:
+    if schema.format == "prompt":
+        prompt = Cells(row, schema, Counter()).content("prompt")
+        return Group(row.source, row.source, prompt, ())
+    group = parse_row(row, schema, Counter())
+    return Group(group.id, group.source, group.prompt, (), tools=group.tools)
