@@ -1,6 +1,7 @@
 """The page of a run: everything on one screen that a reader needs first, and everything else below it."""
 
 import json
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,7 @@ def write_page(path: Path, text: str) -> None:
         raise ConfigError("report.write", what, where=str(path), fix="name a file with --out that can be") from error
 
 
+@cache
 def templates() -> "Environment":
     """The templates of this folder. Whatever they print is escaped, and control characters in it are visible."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

@@ -46,7 +46,7 @@ def run_findings(run: RecordedRun) -> list[Finding]:
     )
     if run.evidence is not None:
         found += [Finding("program", each.severity, each.what, fix=each.fix) for each in run.evidence.findings]
-    if run.train and not any(each.severity == "warning" or each.name == "too_short" for each in found):
+    if run.train and all(each.severity == "good" for each in found):
         found.append(CLEAN)
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))
 

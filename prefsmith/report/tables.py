@@ -13,6 +13,9 @@ from prefsmith.train.findings import done_to_rows, number, numbers, percent
 GIVEN = ("model.path", "data.train", "data.eval", "out")
 """Settings that every run gives its own value, so that they say nothing as a difference from a default."""
 
+LONGEST_NAME = 60
+"""Characters of a model's name in the outline; the table of the model has all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -43,7 +46,8 @@ class Treated:
 def outline(run: RecordedRun) -> list[str]:
     """The run in a few words each: loss, model, rows, steps, duration."""
     origin = str(run.model.get("origin") or run.settings.get("model.path") or "").rstrip("/")
-    parts = [loss_words(run), origin if origin.count("/") == 1 and origin[0] not in "/." else Path(origin).name]
+    name = origin if origin.count("/") == 1 and origin[0] not in "/." else Path(origin).name
+    parts = [loss_words(run), name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"]
     groups = number(_part(run.data, "train_encoded"), "groups")
     parts += [f"{groups:,.0f} rows"] if groups else []
     parts += [steps_words(run)]

@@ -7,8 +7,6 @@ KEPT = {"\n", "\t", "\u200c", "\u200d", "\u00ad"}
 """Line ends and tabs; joiners and soft hyphens, which scripts and emoji need and which only act on their neighbours."""
 _UNUSUAL = re.compile(r"[^\n\t -~]")
 """Characters that have to be looked at one by one."""
-PICTURES = 0x2400
-"""Where Unicode's pictures of the control characters begin."""
 
 
 def visible(text: str) -> str:
@@ -31,7 +29,4 @@ def _plain(character: str) -> bool:
 
 
 def _shown(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(PICTURES + code)
-    return "\u2421" if code == 0x7F else f"⟨U+{code:04X}⟩"
+    return f"⟨U+{ord(character):04X}⟩"  # there are pictures of control characters, and few fonts have them

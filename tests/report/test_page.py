@@ -125,7 +125,7 @@ def test_hostile_text_is_text(hostile, drawings):
         assert each in seen.text
     assert "49" not in re.findall(r"\b49\b", seen.text)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\ud800-\udfff]", text)
-    for shown in ("\u2400", "\u241b[31m", "⟨U+202E⟩", "⟨U+009B⟩", "⟨U+D800⟩", "\U0001f469\u200d\U0001f680"):
+    for shown in ("⟨U+0000⟩", "⟨U+001B⟩[31m", "⟨U+202E⟩", "⟨U+009B⟩", "⟨U+D800⟩", "\U0001f469\u200d\U0001f680"):
         assert shown in seen.text
     text.encode()
 
@@ -250,7 +250,7 @@ def test_states(record):
         assert "Still going on" in Page(of(going)).text and "--resume" not in of(going)
     assert "Stopped after step 30" in Page(of(going)).text
     failed = Page(of(record("failed", {**GOING, "crash.log": "Boom: <b>\x1b\n"}))).text
-    assert "Failed" in failed and "Boom: <b>␛" in failed and "--resume" in failed
+    assert "Failed" in failed and "Boom: <b>⟨U+001B⟩" in failed and "--resume" in failed
     nothing = Page(
         of(record("nothing", {**GOING, "metrics.jsonl": None, "samples.jsonl": None, "data.json": None}))
     ).text
@@ -410,7 +410,10 @@ def test_ordinary_characters_stay(character):
 
 
 def test_every_other_character_of_control_is_shown():
-    assert visible("\r\x00\x1b\x7f") == "␍␀␛␡" and visible("\u2028\ue000\ufeff") == "⟨U+2028⟩⟨U+E000⟩⟨U+FEFF⟩"
+    assert (
+        visible("\r\x00\x7f") == "⟨U+000D⟩⟨U+0000⟩⟨U+007F⟩"
+        and visible("\u2028\ue000\ufeff") == "⟨U+2028⟩⟨U+E000⟩⟨U+FEFF⟩"
+    )
     assert clipped("abcdef", 4) == "abcd … (2 more characters)" and clipped("abcd", 4) == "abcd"
 
 

@@ -135,7 +135,7 @@ def _shown(accuracy: Accuracy) -> Finding:
         return Finding(
             "signs_agree",
             "note",
-            "On held-out answers the sign of its log-ratio agrees with the label.",
+            "On held-out answers the sign of the log-ratio agrees with the label.",
             amount,
             "Where most labels are the same, that alone gives such a share: compare it with theirs.",
         )
@@ -143,13 +143,13 @@ def _shown(accuracy: Accuracy) -> Finding:
         return Finding(
             "not_above_length",
             "warning" if accuracy.value <= length else "note",
-            f'It is not shown to do better than the rule "the {accuracy.length_rule} answer is better".',
+            f'The policy is not shown to do better than the rule "the {accuracy.length_rule} answer is better".',
             f"{amount} The rule gets {percent(length)} of the same pairs.",
-            "The policy may have learnt length alone.",
+            "It may have learnt length alone.",
             "Balance lengths in the data, or hold out more pairs to tell the two apart.",
         )
     beside = f' "The {accuracy.length_rule} answer is better" gets {percent(length)}.'
-    return Finding("shown", "good", "On held-out pairs it prefers the better answer.", amount + beside)
+    return Finding("shown", "good", "On held-out pairs the policy prefers the better answer.", amount + beside)
 
 
 def _few(accuracy: Accuracy) -> list[Finding]:
