@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv test check bench format
+.PHONY: venv test check docs bench format
 venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -20,6 +20,10 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	cd docs && ../$(BIN)/python -m generator --check
+
+docs: venv
+	cd docs && ../$(BIN)/python -m generator
 
 bench: venv
 	$(BIN)/python bench/paths.py
