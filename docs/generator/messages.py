@@ -253,6 +253,8 @@ def _blank(node: ast.expr) -> str:
             return "did you mean <nearest>?"
         case ast.Call(func=ast.Name(id="len" | "sum" | "max" | "min")):
             return "<number>"
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, value, *_]):
+            return _blank(value)
         case ast.Call(args=[value, *_]) | ast.Call(func=ast.Attribute(value=value)):
             return _blank(value)
         case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Subscript(slice=ast.Name(id=name)):

@@ -28,6 +28,7 @@ To train with a loss, give loss.name=ipo, and its settings as loss.tau=0.2.
 
 NARROW = 80  # columns below which a table of six columns cannot be read
 WIDEST = 120
+RULED = "    \n    \n -- \n" + "    \n" * 5  # rich's picture of a box: a rule below the head, and nothing else
 
 
 def losses(
@@ -68,7 +69,7 @@ def _rich_table(pages: Sequence["Page"], width: int) -> Iterator[str]:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, width=width, pad_edge=False)
+    table = Table(box=box.Box(RULED, ascii=True), show_edge=False, width=width, pad_edge=False)
     longest = max((len(each.key) for page in pages for each in page.settings), default=1)
     for head in ("name", *_facts(pages[0])):
         table.add_column(head, no_wrap=head == "name", overflow="fold", min_width=longest if head == "settings" else 6)

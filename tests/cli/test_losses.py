@@ -34,7 +34,7 @@ def squeezed(text):
 def test_the_table_has_every_loss_and_fits(run, width):
     status, out, err = run("losses", width=width)
     assert (status, err) == (0, "") and max(map(len, out.splitlines())) <= width
-    assert "\x1b" not in out and "…" not in out
+    assert out.isascii() and "\x1b" not in out
     for name, entry in LOSSES.items():
         assert re.search(rf"^{name}\b", out, re.M)
         assert all(setting in out for setting in entry.settings)
