@@ -78,21 +78,25 @@ def _skip_to_line_end(file: BufferedIOBase, line: bytes) -> int:
 
 def _array_rows(array: "_Array", rejects: Rejects) -> Iterator[Row]:
     array.take("[")
+    number, before = 0, ""
     while True:
-        source = array.place()
+        line = array.place()
+        number += 1
+        source = line if line != before else f"{line} row {number}"  # the whole array may stand on one line
+        before = line
         if array.take("]"):
             if not array.at_end():
-                raise DataError("data.json", "text stands behind the array", where=source, fix="keep the array alone")
+                raise DataError("data.json", "text stands behind the array", where=line, fix="keep the array alone")
             return
-        value = array.value()
+        value = array.value(source)
         if isinstance(value, dict):
             yield Row(source, value)
         else:
             rejects.refuse(_not_an_object(value, source), value)
-        source = array.place()
+        line = array.place()
         if not array.take(",") and not array.text.startswith("]", array.position):
             what, fix = "the array is cut off or lacks a comma", "write or fetch the file again"
-            raise DataError("data.json", what, where=source, fix=fix)
+            raise DataError("data.json", what, where=line, fix=fix)
 
 
 class _Array:
@@ -125,13 +129,12 @@ class _Array:
         self.place()
         return self.position == len(self.text)
 
-    def value(self) -> object:
+    def value(self, source: str) -> object:
         """Go past the value that comes next.
 
         Raises:
             DataError: there is none, or it is longer than `LONGEST_ROW`.
         """
-        source = self._place_of(self.position)
         while True:
             try:
                 value, end = self.parser.raw_decode(self.text, self.position)

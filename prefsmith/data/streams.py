@@ -40,7 +40,12 @@ def opened(path: Path, compression: Compression = "") -> Iterator[BufferedIOBase
     """
     try:
         with _open(path, compression) as file:
-            yield file
+            try:
+                yield file
+            except DataError:
+                if compression:  # a row may be wrong because the file is damaged: only its end tells
+                    _read_to_end(file)
+                raise
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
         raise _damaged(path, compression, error) from error
     except OSError as error:
@@ -83,6 +88,11 @@ def _open(path: Path, compression: Compression) -> BufferedIOBase:
     return cast("BufferedIOBase", lzma.open(path)) if compression == ".xz" else path.open("rb")
 
 
+def _read_to_end(file: BufferedIOBase) -> None:
+    while file.read(2**20):
+        pass
+
+
 def _damaged(path: Path, compression: Compression, error: Exception) -> DataError:
     if compression == ".xz":
         what, fix = f"the xz file is cut off or damaged: {error}", "`xz -t` tells whether it is whole"
@@ -96,4 +106,4 @@ def _is_binary(head: bytes) -> bool:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return False
     strange = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head)
-    return strange > len(head) // 20
+    return strange > max(8, len(head) // 10)

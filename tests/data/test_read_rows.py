@@ -70,6 +70,48 @@ def test_a_row_of_an_array_stands_at_the_line_where_it_begins(tmp_path):
     assert [row.source for row in rows(path)] == [f"{path}:2", f"{path}:5", f"{path}:6"]
 
 
+def test_rows_of_an_array_on_one_line_are_told_apart(tmp_path):
+    """As json.dump writes it: rows without an id are known by their place, so it must be theirs alone."""
+    path = written(tmp_path / "a.json", json.dumps(ROWS + ROWS[:1]).encode())
+    assert [row.source for row in rows(path)] == [f"{path}:1", f"{path}:1 row 2", f"{path}:1 row 3"]
+    assert len(read_groups(path).groups) == 3
+
+
+def test_a_long_array_is_read_in_parts_and_every_row_is_whole(tmp_path):
+    """Rows lie across the parts' borders at every place; numbers may end there too."""
+    made = [{"n": number, "text": "é\n" * (number * 37 % 5000)} for number in range(300)] + [{"big": "x" * 400_000}]
+    path = written(tmp_path / "a.json", json.dumps(made, ensure_ascii=False, indent=0).encode())
+    found = rows(path)
+    assert [row.values for row in found] == made
+    lines = path.read_text("utf-8").split("\n")
+    assert all(lines[int(row.source.rpartition(":")[2]) - 1] == "{" for row in found)
+
+
+def test_a_number_is_not_cut_where_a_part_ends(tmp_path):
+    path, rejects = (
+        written(tmp_path / "a.json", json.dumps(list(range(10**6, 10**6 + 9_000))).encode()),
+        Rejects(skip=True),
+    )
+    assert list(open_container(path).rows(rejects)) == []
+    assert [row["row"] for row in rejects.rows] == list(range(10**6, 10**6 + 9_000))
+
+
+def test_a_row_of_an_array_that_never_ends_is_bounded(tmp_path):
+    path = written(tmp_path / "a.json", b'[{"a": 1},\n{"a": "' + b"x" * (2 * LONGEST_ROW) + b'"}]')
+    with pytest.raises(DataError, match=r"data\.long_line") as caught:
+        rows(path)
+    assert caught.value.where == f"{path}:2"
+
+
+def test_a_fault_far_into_an_array_is_named_with_its_line(tmp_path):
+    good = [json.dumps({"n": number, "text": "x" * 900}) for number in range(500)]
+    for bad, says, line in ((b'{"a": 1,\n "b" 2}', "delimiter (line 502)", 501), (b'{"a": "\xff"}', "0xff", 501)):
+        path = written(tmp_path / "a.json", ("[" + ",\n".join(good) + ",\n").encode() + bad + b",\n{}]" + b" " * 10**6)
+        with pytest.raises(DataError) as caught:
+            rows(path)
+        assert caught.value.where == f"{path}:{line}" and says in caught.value.what
+
+
 def test_an_empty_array_has_no_rows(tmp_path):
     assert rows(written(tmp_path / "a.json", b"[]\n")) == []
 
