@@ -1,0 +1,104 @@
+"""How much memory training takes, estimated before it does.
+
+    total = weights + gradients + optimiser + reference + activations + transient + logits + process
+
+weights      bytes of the policy's parameters and buffers, in float32                            model/load.py
+gradients    bytes of the trained parameters: `.grad` of each is kept over a step                train/step.py
+optimiser    twice that: AdamW's two averages                                                    train/optim.py
+reference    bytes of its own parameters and buffers; 0 with the adapter off                     model/reference.py
+activations  what autograd keeps of the forward of one row, counted tensor by tensor where it    model/score.py
+             is saved, per token x tokens of the run's largest micro-batch
+transient    activations / layers: the backward of a layer makes about as much as its forward has kept
+logits       `CHUNK_ELEMENTS` float32 logits at most, and as many again while they are summed    model/logprobs.py
+process      what Python, its libraries and the rows take on a machine without a GPU, measured
+
+Activations grow with the tokens; attention keeps no matrix of tokens x tokens but a mask of truth values for the second
+and later answers of a prompt. The row that is measured is the longest, where that mask is largest, so the estimate
+errs upwards. Copies that a checkpoint makes are not in it.
+
+Compared once with `peak_memory_bytes` of runs on a CPU: see docs/check.md.
+"""
+
+import os
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from prefsmith.assembly import Models
+from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.pack import pack
+from prefsmith.model.logprobs import CHUNK_ELEMENTS
+from prefsmith.model.score import Scorer
+from prefsmith.preflight.facts import Memory
+from prefsmith.preflight.work import computed_tokens
+
+FLOAT = 4  # bytes
+LOGITS_AT_ONCE = 2  # the chunk, and one more of its size while it is summed or differentiated
+
+
+def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *, process: int) -> Memory:
+    """The most memory that training takes; the model runs forward once, on one row.
+
+    Args:
+        models: policy and reference, as they will be trained.
+        longest: the longest training row.
+        largest: tokens of the largest micro-batch, as the path runs them.
+        scored: scored tokens of the largest micro-batch.
+        process: what the process took before the model was loaded, with the rows in it.
+    """
+    policy = models.policy
+    trained = _bytes(each for each in policy.model.parameters() if each.requires_grad)
+    own = models.reference is not None and models.reference.scorer is not policy
+    kept = saved_bytes(policy, longest) / computed_tokens([longest], policy.path)
+    rows = min(scored, max(1, CHUNK_ELEMENTS // policy.head.vocabulary))
+    layers = getattr(policy.causal.config.get_text_config(), "num_hidden_layers", None) or 1
+    on_gpu = policy.device.type == "cuda"
+    parts = {
+        "weights": _model_bytes(policy.model),
+        "gradients": trained,
+        "optimizer": 2 * trained,
+        "reference": _model_bytes(models.reference.scorer.model) if own and models.reference is not None else 0,
+        "activations": round(kept * largest),
+        "transient": round(kept * largest / layers),
+        "logits": LOGITS_AT_ONCE * rows * policy.head.vocabulary * FLOAT,
+        "process": 0 if on_gpu else process,
+    }
+    return Memory(**parts, total=sum(parts.values()), available=available_bytes(policy.device))
+
+
+def saved_bytes(policy: Scorer, group: EncodedGroup) -> int:
+    """Bytes that autograd keeps between forward and backward of one group, weights aside."""
+    weights = {_place(each) for each in (*policy.model.parameters(), *policy.model.buffers())}
+    seen: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if _place(tensor) not in weights:
+            seen[_place(tensor)] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        logprobs = policy.token_logprobs(pack([group], mismatched=False))
+    del logprobs
+    return sum(seen.values())
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Memory of the GPU or of the machine; None where it cannot be told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    if device.type != "cpu" or not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _model_bytes(model: nn.Module) -> int:
+    return _bytes(model.parameters()) + _bytes(model.buffers())
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(each.numel() * each.element_size() for each in tensors)
