@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv test check docs bench format
+.PHONY: demo venv test check docs bench format
 venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -11,6 +11,9 @@ venv: .venv/installed
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group test --group check
 	touch $@
+
+demo: venv
+	$(BIN)/prefsmith demo $(ARGS)
 
 test: venv
 	$(BIN)/python -m pytest $(ARGS)

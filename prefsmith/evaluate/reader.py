@@ -48,11 +48,12 @@ def open_reader(
     place = result_of(path)
     config = ModelConfig(path=place, device=device, trust_remote_code=trust_remote_code)
     if not (Path(place) / "adapter_config.json").is_file():
-        return _reader(load(config), template)
-    loaded = adapters.load_adapted(config)
-    reader = _reader(loaded, template)
-    base = Frozen(reader.model.scorer, partial(adapters.adapter_off, loaded.model))
-    return Reader(reader.model, reader.encoder, place, base)
+        loaded = load(config)
+        return Reader(Frozen(Scorer(loaded.model, "padded")), _encoder(loaded, template), loaded.origin)
+    loaded, adapted = adapters.load_adapted(config)
+    scorer = Scorer(adapted, "padded")
+    base = Frozen(scorer, partial(adapters.adapter_off, adapted))
+    return Reader(Frozen(scorer), _encoder(loaded, template), loaded.origin, base)
 
 
 def result_of(path: str | Path) -> str:
@@ -70,7 +71,6 @@ def result_of(path: str | Path) -> str:
     return str(folder / "model")
 
 
-def _reader(loaded: Loaded, template: str) -> Reader:
+def _encoder(loaded: Loaded, template: str) -> Encoder:
     renderer = Renderer(loaded.tokenizer, template, today=date.today())
-    encoder = Encoder(loaded.tokenizer, renderer, max_length=loaded.longest, end_ids=loaded.end_ids)
-    return Reader(Frozen(Scorer(loaded.model, "padded")), encoder, loaded.origin)
+    return Encoder(loaded.tokenizer, renderer, max_length=loaded.longest, end_ids=loaded.end_ids)

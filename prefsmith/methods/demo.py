@@ -35,6 +35,7 @@ Say = Callable[[str], None]
 
 BETA = 1.0
 REVIEWS = 8_000
+SFT_STEPS, DPO_STEPS = 600, 180
 ANSWERS = 4  # to each prompt, all of them compared
 JUDGED_PROMPTS = 168  # times each of the grammar's twelve
 MEASURED, FRONTIER = 200, 1_500  # samples of each of the twelve
@@ -140,8 +141,8 @@ def _sft(model: Path, corpus: Path, out: Path, seed: int) -> RunConfig:
             "model": {"path": str(model), "device": "cpu"},
             "data": {"train": str(corpus), "eval_fraction": 0.0},
             "loss": {"name": "sft"},
-            "optim": {"learning_rate": 8e-3, "warmup_steps": 20},
-            "train": {"pairs_per_step": 96, "epochs": 5, "max_steps": 400, "seed": seed},
+            "optim": {"learning_rate": 3e-3, "warmup_steps": 20},
+            "train": {"pairs_per_step": 96, "epochs": 9, "max_steps": SFT_STEPS, "seed": seed},
             "checkpoint": {"every": 1000, "keep": 1},
             "evaluate": {"samples": 0},
             "out": str(out),
@@ -156,7 +157,7 @@ def _dpo(model: Path, pairs: Path, out: Path, seed: int) -> RunConfig:
             "data": {"train": str(pairs), "eval_fraction": 0.08},
             "loss": {"name": "dpo", "beta": BETA},
             "optim": {"learning_rate": 5e-4},
-            "train": {"pairs_per_step": 64, "epochs": 3, "max_steps": 200, "seed": seed},
+            "train": {"pairs_per_step": 64, "epochs": 2, "max_steps": DPO_STEPS, "seed": seed},
             "checkpoint": {"every": 1000, "keep": 1},
             "evaluate": {"every": 50, "sample_tokens": LONGEST},
             "out": str(out),

@@ -4,7 +4,6 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -55,8 +54,11 @@ def attach(model: PreTrainedModel, config: AdapterConfig, *, seed: int) -> nn.Mo
             ) from error
 
 
-def load_adapted(config: ModelConfig) -> Loaded:
+def load_adapted(config: ModelConfig) -> tuple[Loaded, nn.Module]:
     """An adapter from its folder, on the base that it names; the tokenizer is that of the adapter's folder.
+
+    Returns:
+        The base, whose layers are adapted in place, and the module that knows of the adapter.
 
     Raises:
         ConfigError: base or adapter cannot be loaded, or they do not belong together.
@@ -82,7 +84,7 @@ def load_adapted(config: ModelConfig) -> Loaded:
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         what = f"the adapter does not fit on {origin}: {str(error).strip().splitlines()[0]}"
         raise ConfigError("model.adapter", what, where=str(folder), fix="name the base it was trained on") from error
-    return replace(described, model=cast(PreTrainedModel, adapted.eval()))
+    return described, adapted.eval()
 
 
 def unwrapped(model: nn.Module) -> PreTrainedModel:
