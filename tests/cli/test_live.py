@@ -122,6 +122,16 @@ def test_a_second_run_is_counted_anew():
     assert [line.endswith("1 warning above") for line in ends] == [True, False, False, False]
 
 
+def test_a_second_long_run_is_thinned_as_the_first():
+    stream = io.StringIO()
+    with display(stream, environment={}, clock=Clock()) as shown:
+        for _ in range(2):
+            for step in range(1, 301):
+                shown.watch(row(step), 300)
+    first, second, _ = stream.getvalue().split("300 steps in ")
+    assert numbers(first.splitlines()) == numbers(second.splitlines())
+
+
 def test_a_command_that_trains_nothing_adds_nothing():
     stream = io.StringIO()
     with display(stream, environment={}) as shown:
@@ -310,7 +320,7 @@ sys.exit(main(["train", "--model", "m", "--data", "d", "--out", "runs/x"]))
 """
 
 
-def at_terminal(tmp_path, then, act=lambda process, terminal: None, *, columns=40):
+def at_terminal(tmp_path, then, act=lambda process, terminal: None, *, columns=40, hangup=signal.SIG_DFL):
     """A command at a pseudo-terminal; gives its exit status and all that was written. `act` comes once it is ready."""
     terminal, inner = pty.openpty()
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -322,7 +332,7 @@ def at_terminal(tmp_path, then, act=lambda process, terminal: None, *, columns=4
         stdout=inner,
         stderr=inner,
         env={**environment, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"},
-        preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
+        preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0), signal.signal(signal.SIGHUP, hangup)),
     )
     os.close(inner)
     written, acted = b"", False
@@ -365,6 +375,17 @@ def test_a_signal_leaves_the_terminal_clean(tmp_path, number):
     assert status == 128 + number
     lines = ended_clean(text)
     assert "[run.interrupted] stopped at once by a s" in lines
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
+    """As `nohup` wants it."""
+
+    def hang_up(process, _):
+        process.send_signal(signal.SIGHUP)
+        (tmp_path / "sent").touch()
+
+    then = "while not os.path.exists('sent'): time.sleep(0.05)"
+    assert at_terminal(tmp_path, then, hang_up, hangup=signal.SIG_IGN)[0] == 0
 
 
 def test_ctrl_c_leaves_the_terminal_clean(tmp_path):
