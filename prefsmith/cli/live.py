@@ -113,7 +113,6 @@ class Display:
         self.screen.move(None)
 
     def _begin(self, steps: int) -> Progress:
-        self._percent = 0
         if self.screen.live:
             self.screen.put(f"  metrics.jsonl has every step; the live line shows means of the last {WINDOW}")
         elif steps > EVERY_STEP:
