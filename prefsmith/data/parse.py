@@ -46,7 +46,7 @@ def _judged(cell: Cells, row: Row, schema: Schema, notes: Counter[str]) -> tuple
         notes[f"turned round, since {schema.sides.column} names {schema.sides.second}"] += 1
         return Cells(row, schema.turned_round(), notes), 1.0
     if verdict == "tie":
-        notes["ties, with probability 0.5"] += 1
+        notes["kept as ties, with probability 0.5"] += 1
     return cell, 0.5 if verdict == "tie" else 1.0
 
 

@@ -49,13 +49,13 @@ class Sides:
         found = self.names(value)
         if found is not None:
             return found
-        shown = excerpt(repr(value), 80)
+        shown, accepted = excerpt(repr(value), 80), self.accepted()
         if _number(value) is not None and _number(self.parts()[0]) is not None:
             what = f"{self.column} is {shown}, and the columns {self.first} and {self.second} have other numbers"
-            fix = f"other rows may be misread too: write the winner's column in words ({self.accepted()})"
+            fix = f"other rows may be misread too: write the winner's column in words ({accepted})"
             raise ConfigError("data.winner_number", what, where=where, fix=fix)
         what = f"{self.column} is {shown}, which names neither {self.first} nor {self.second}"
-        fix = f"give {self.accepted()}"
+        fix = f"give {accepted}"
         if _number(value) is not None:
             fix += "; a number could count from 0 or from 1, so it is not taken where the columns have none"
         raise DataError("data.winner", what, where=where, fix=fix)

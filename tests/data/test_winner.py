@@ -60,7 +60,7 @@ def test_a_row_is_turned_round_and_a_tie_is_a_half(tmp_path):
         (Comparison(0, 1),),
         (Comparison(0, 1, prob=0.5),),
     ]
-    assert reading.notes == {"turned round, since human names b": 1, "ties, with probability 0.5": 1}
+    assert reading.notes == {"turned round, since human names b": 1, "kept as ties, with probability 0.5": 1}
     described = reading.schema.describe()
     assert "chosen from a, rejected from b, winner from human" in described
     assert "turned round where human names b; a tie is prob 0.5" in described
@@ -209,7 +209,7 @@ def test_real_files_are_turned_round_as_their_column_says(shared_data, name, ref
         assert group.comparisons == (Comparison(0, 1, prob=0.5 if row["human"] == "tie" else 1.0),)
     used = Counter(rows[int(group.source.rpartition(":")[2]) - 1]["human"] for group in reading.groups)
     assert reading.notes["turned round, since human names b"] == used["b"]
-    assert reading.notes["ties, with probability 0.5"] == used["tie"]
+    assert reading.notes["kept as ties, with probability 0.5"] == used["tie"]
 
 
 def test_a_table_names_its_winner_too(tmp_path):
