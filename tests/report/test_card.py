@@ -31,9 +31,12 @@ def test_a_card_says_what_is_known_and_no_licence(record):
     assert "| loss.beta | `0.2` |" in text and "samples.jsonl" in text
 
 
-def test_only_what_the_hub_has_is_named_to_it(record, settings):
+def test_only_what_the_hub_has_is_named_to_it(record, settings, tmp_path, monkeypatch):
     local = card(read_run(record("one", {"model.json": {"origin": "/models/base"}})))
     assert "base_model" not in front_of(local) and "datasets" not in front_of(local)
+    (tmp_path / "org" / "base").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert "base_model" not in front_of(card(read_run(record("relative"))))  # the model of the record is this folder
     changes = {"run.yaml": settings(data={"train": "hub:org/pairs,split=train", "eval": "hub:org/pairs,split=test"})}
     assert front_of(card(read_run(record("two", changes))))["datasets"] == ["org/pairs"]
 

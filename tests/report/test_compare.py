@@ -90,7 +90,7 @@ def test_the_page_is_safe_and_in_order(two, record, drawings):
     assert len(drawn) == 3 + 7 + 1  # a swatch each, the curves, the frontier
     for each in drawn:
         xml.etree.ElementTree.fromstring(each)
-    assert text == pages(*two, hostile)
+    assert (text == pages(*two, hostile)) is True
 
 
 def test_runs_without_anything_in_them_are_compared(record, tmp_path):

@@ -139,9 +139,14 @@ def test_chosen_answers_that_fall_more_than_the_rejected_are_not_said_to_fall_le
     assert "rejected" not in found.what and "over the last steps" in found.amount
 
 
+def test_chosen_answers_that_scatter_around_where_they_were_have_not_fallen():
+    scattered = steps(chosen_logratio=lambda done: -2.0 + 12.0 * (-1) ** round(60 * done))
+    assert "chosen_fell" not in names(scattered, tokens_per_completion=20.0)
+
+
 def test_margins_that_are_saturated_early_and_not_late():
     early = steps(accuracy=lambda done: 1.0, loss=lambda done: 0.69 * math.exp(-40 * done))
-    late = steps(accuracy=lambda done: 0.5 + 0.5 * done, loss=lambda done: 0.69 * (1 - 0.99 * done))
+    late = steps(accuracy=lambda done: min(1.0, 0.5 + 0.8 * done), loss=lambda done: 0.69 * (1 - 0.99 * done))
     assert "saturated" in names(early) and "saturated" not in names(late)
     assert "saturated" not in names(steps(accuracy=lambda done: 1.0))  # told apart, and not surely
 
@@ -228,6 +233,12 @@ def test_lengths_within_their_noise_are_no_drift():
     ]
     assert abs(drift(rows).tokens.by.value) > 0.1 * drift(rows).tokens.before  # far apart, and it means nothing
     assert "lengths_drifted" not in names([*steps(), evaluation()], rows)
+
+
+def test_one_cut_sample_of_few_is_no_habit():
+    after = [*samples(60, count=3), *samples(60, count=4, ended=False)[3:]]
+    assert drift(BEFORE[:4] + after).ended.by.value == -0.25
+    assert "samples_do_not_end" not in names([*steps(), evaluation()], BEFORE[:4] + after)
 
 
 def test_samples_that_never_ended_are_said_to_be_cut_and_not_blamed_on_training():

@@ -82,7 +82,7 @@ def overfit(train: Sequence[Row], evaluations: Sequence[Row]) -> Finding | None:
     fix = "Train fewer epochs, lower optim.learning_rate, raise loss.beta, or bring more data."
     if len(known) >= 3:
         (least, at), (last, end) = min(known), known[-1]
-        if at < end and last - least > LOSS_ROSE * abs(least):
+        if last - least > LOSS_ROSE * abs(least):
             return Finding(
                 "overfit",
                 "warning",
