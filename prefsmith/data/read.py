@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from io import BufferedIOBase
 from pathlib import Path
 
+from prefsmith.data.excerpt import excerpt
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.rows import LONGEST_ROW, Row
 from prefsmith.data.streams import BYTE_ORDER_MARK
@@ -62,7 +63,7 @@ def _line_rows(path: Path, file: BufferedIOBase, rejects: Rejects) -> Iterator[R
         if not line.strip():
             continue
         try:
-            row = Row(source, _parse(_decode(line, source), source))
+            row = Row(source, _parse(_decode(line, source).rstrip("\r\n"), source))
         except DataError as error:
             rejects.refuse(error, line.decode("utf-8", errors="backslashreplace"))
             continue
@@ -205,7 +206,7 @@ def _parse(line: str, source: str) -> dict[str, object]:
 def _not_json(error: Exception, source: str) -> DataError:
     if isinstance(error, json.JSONDecodeError):
         what, fix = (
-            f"not JSON: {error.msg} (column {error.colno})",
+            f"not JSON: {error.msg} (column {error.colno}) in {excerpt(error.doc.strip())}",
             "one JSON object per line, or one array of objects in a .json file",
         )
     elif isinstance(error, RecursionError):

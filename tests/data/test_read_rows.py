@@ -125,7 +125,8 @@ def test_line_separators_inside_a_text_end_no_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "code", "line", "says"),
     [
-        (b'{"a": 1}\n{"a": \n', "data.json", 2, "not JSON"),
+        (b'{"a": 1}\n{"a": \n', "data.json", 2, 'not JSON: Expecting value (column 7) in {"a":'),
+        (b"plain\x1b[2J text\n", "data.json", 1, "(column 1) in plain\\u001b[2J text"),
         (b'{"a": 1}\n\n"text"\n', "data.json", 3, "not str"),
         (b"[1, 2]\n", "data.json", 1, "not list"),
         (b"{}\n" + b'{"a": 1, "b": 2, "a": 3}\n', "data.json", 2, "'a' stands twice"),
@@ -135,7 +136,7 @@ def test_line_separators_inside_a_text_end_no_line(tmp_path):
         ("{}".encode("utf-16"), "data.encoding", 1, "UTF-8"),
         (b"{}\n" + b'{"a": "' + b"x" * 10_000_000 + b'"}\n', "data.long_line", 2, "10,000,010 bytes"),
     ],
-    ids=["json", "text", "list", "key twice", "key twice below", "deep", "latin1", "utf16", "long line"],
+    ids=["json", "no json", "text", "list", "key twice", "key twice below", "deep", "latin1", "utf16", "long line"],
 )
 def test_a_bad_line_is_named(tmp_path, content, code, line, says):
     path = written(tmp_path / "a.jsonl", content)
