@@ -93,8 +93,8 @@ def fit(
     """
     objective = objective_of(config)
     config = resolved(config, objective)
-    check_places(config, in_memory=model is not None)
     config = with_folder(config, resume=resume)
+    check_places(config, in_memory=model is not None)
     folder = Path(str(config.out))
     claim(folder, config, resume)
     with lock(folder), _deterministic(config.train.deterministic):

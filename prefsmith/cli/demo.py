@@ -1,11 +1,16 @@
 """`prefsmith demo`."""
 
+import os
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from prefsmith.cli.live import display
+
+EVERY = 100  # steps between lines where there is no live line
 
 HELP = """See a model get better, offline and on a CPU, in about a minute.
 
@@ -30,6 +35,24 @@ def demo(
         from prefsmith.methods.demo import demo as run  # inside: --help answers without torch
         from prefsmith.methods.demo import summary
 
-        found = run(out, seed=seed, say=shown.say, watch=shown.watch)
-        for line in summary(found):
+        def say(line: str) -> None:
+            shown.finish()
             shown.say(line)
+
+        def watch(row: Mapping[str, object], steps: int) -> None:
+            step = row["step"]
+            if shown.screen.live or step == steps or (isinstance(step, int) and step % EVERY == 0):
+                shown.watch(row, steps)
+
+        found = run(out, seed=seed, say=say, watch=watch)
+        for line in ("", *summary(found), "", *_next(found.folder)):
+            say(line)
+
+
+def _next(folder: Path) -> Iterator[str]:
+    """Where the report is, and what to type."""
+    program = os.path.relpath(sys.argv[0]) if Path(sys.argv[0]).name == "prefsmith" else "prefsmith"
+    yield f"The report: {folder / 'report.html'} (open it in a browser)"
+    yield "Next, with a model's folder or hub id as MODEL and your own preferences as pairs.jsonl:"
+    yield f"  {program} check --model MODEL --data pairs.jsonl"
+    yield f"  {program} train --model MODEL --data pairs.jsonl --out runs/first"

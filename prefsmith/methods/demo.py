@@ -129,10 +129,12 @@ def summary(found: Demo) -> Iterator[str]:
         f"The reward rose by {found.gain.value:+.2f} [{found.gain.low:+.2f}, {found.gain.high:+.2f}]: "
         f"{share:.0%} of what that KL can buy."
     )
-    for old, new in list(zip(before.answers, after.answers, strict=True))[:: MEASURED * 5][:3]:
-        prompt = old.group.prompt
-        yield f"  {prompt} ...{old.text}"
-        yield f"  {'':{len(str(prompt))}} -> {new.text}"
+    yield "Samples of both with the same random numbers, from across the prompts:"
+    pairs = zip(before.answers, after.answers, strict=True)
+    different = [(old, new) for old, new in pairs if old.text != new.text and old.ended and new.ended]
+    for old, new in different[:: max(1, len(different) // 3)][:3]:
+        yield f"  {old.group.prompt} ...{old.text}"
+        yield f"  {'':{len(str(old.group.prompt))}}  ->{new.text}"
 
 
 def _sft(model: Path, corpus: Path, out: Path, seed: int) -> RunConfig:

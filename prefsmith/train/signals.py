@@ -19,7 +19,8 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                self._before[number] = signal.signal(number, self._remember)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, which means to go on
+                    self._before[number] = signal.signal(number, self._remember)
         return self
 
     def __exit__(

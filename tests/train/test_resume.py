@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from prefsmith.errors import ConfigError, DataError, Interrupted, TrainingError
 from prefsmith.files import file_digest
 from prefsmith.run import fit
+from prefsmith.train.signals import StopSignals
 
 SECTIONS = {
     "dpo": {},
@@ -250,9 +251,25 @@ def test_lost_metrics_do_not_cost_the_checkpoint(tmp_path, straight):
     assert weights(settings.out) == straight["dpo"][0]
 
 
-def test_to_resume_a_run_one_names_its_folder(tmp_path):
-    with pytest.raises(ConfigError, match="none is named"):
-        train(config(tmp_path / "run").model_copy(update={"out": None}), resume=True)
+@pytest.mark.parametrize("model", ["given", "none"])
+def test_to_resume_a_run_one_names_its_folder(tmp_path, model):
+    settings = config(tmp_path / "run").model_copy(update={"out": None})
+    if model == "none":
+        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"path": ""})})
+    with pytest.raises(ConfigError, match="none is named") as caught:
+        train(settings, resume=True)
+    assert caught.value.code == "run.folder"
+
+
+def test_a_signal_that_was_ignored_stays_ignored():
+    """Under nohup a run goes on when its terminal is closed."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as signals:
+            signal.raise_signal(signal.SIGHUP)
+        assert signals.caught is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_record_says_what_was_done(tmp_path):
@@ -260,7 +277,8 @@ def test_the_record_says_what_was_done(tmp_path):
     run = train(settings)
     folder = Path(settings.out)
     assert {each.name for each in folder.iterdir()} == {
-        "run.yaml", "environment.json", "data.json", "metrics.jsonl", "checkpoints", "model",
+        "run.yaml", "environment.json", "data.json", "model.json", "outcome.json", "metrics.jsonl", "samples.jsonl",
+        "checkpoints", "model", "report.html",
     }  # fmt: skip
     assert yaml.safe_load((folder / "run.yaml").read_text())["train"]["pairs_per_step"] == 16
     data = json.loads((folder / "data.json").read_text())
