@@ -60,6 +60,7 @@ def config_for(folder: Path, rows: list, **sections: dict) -> RunConfig:
         "model": {"path": str(model)},
         "data": {"train": str(data)},
         "optim": {"learning_rate": 0.01, "warmup_steps": 4},
+        "evaluate": {"samples": 0},
         "out": str(folder / "run"),
     }
     for name, section in sections.items():
