@@ -30,6 +30,7 @@ docs: venv
 
 bench: venv
 	$(BIN)/python bench/paths.py
+	$(BIN)/python bench/short_texts.py
 
 format: venv
 	$(BIN)/ruff format .
