@@ -30,7 +30,7 @@ class Value(Part):
     value: float
     low: float | None = None
     high: float | None = None
-    n: int | None = None
+    n: float | None = None
 
 
 class Measure(Part):
@@ -53,7 +53,7 @@ class Point(Part):
     reward_high: float | None = None
     kl_low: float | None = None
     kl_high: float | None = None
-    n: int | None = None
+    n: float | None = None
 
 
 class Frontier(Part):

@@ -107,7 +107,8 @@ def templates() -> "Environment":
     )
     filters: dict[str, Any] = {
         "line": lambda value: on_one_line(str(value)),
-        "number": lambda value: "" if value is None else written(value, ".3g"),
+        "number": measured,
+        "count": lambda value: f"{value:,.0f}",
         "interval": interval,
         "raw_row": lambda value: on_one_line(clipped(json.dumps(value, ensure_ascii=False), ROW)) if value else "",
     }
@@ -125,9 +126,20 @@ def state_words(run: RecordedRun) -> str:
     return "Failed" if run.state == "failed" else f"Stopped after step {last_step(run):,}"
 
 
-def ends(low: float | None, high: float | None) -> str:
-    """An interval in brackets; empty where there is none."""
-    return "" if low is None or high is None else f"[{written(low, '.3g')}, {written(high, '.3g')}]"
+def measured(value: float | None, like: float | None = None) -> str:
+    """A number with as many digits as say something, or as many as the number that it belongs to."""
+    if value is None:
+        return ""
+    size = abs(like or value)
+    if size == 0:
+        return "0"
+    form = ".3g" if size < 0.005 else ".3f" if size < 1 else ".2f" if size < 100 else ",.0f"
+    return written(value, form)
+
+
+def ends(value: float, low: float | None, high: float | None) -> str:
+    """The interval of a value in brackets; empty where there is none."""
+    return "" if low is None or high is None else f"[{measured(low, value)}, {measured(high, value)}]"
 
 
 def _points(run: RecordedRun) -> str:

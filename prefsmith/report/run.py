@@ -17,6 +17,7 @@ from prefsmith.train.findings import Row, Sample, number, sample_of
 
 SIGNS = ("run.yaml", "environment.json", "data.json", "metrics.jsonl", "rejected.jsonl", "crash.log")
 """Files of which a run's folder has at least one."""
+PLAIN_NAMES = {"", "run", "out", "output", "train", "dpo", "ipo", "kto", "sft"}
 REJECTED_SHOWN = 20
 CRASH_SHOWN = 4000
 """Characters of crash.log that are kept, from its end: the error itself is what it ends with."""
@@ -75,9 +76,9 @@ class RecordedRun:
 
     @property
     def name(self) -> str:
-        """Short name of the run: its folder's, with the folder above where that says nothing by itself."""
+        """Short name of the run: its folder's, with the folder above where that says little by itself."""
         place = self.folder.resolve()
-        return place.name if place.name not in ("run", "out", "") else f"{place.parent.name}/{place.name}"
+        return f"{place.parent.name}/{place.name}" if place.name in PLAIN_NAMES else place.name
 
 
 def read_run(folder: Path) -> RecordedRun:

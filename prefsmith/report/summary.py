@@ -21,9 +21,7 @@ from prefsmith.train.findings import (
 )
 
 ORDER: tuple[Severity, ...] = ("warning", "note", "good")
-CLEAN = Finding(
-    "nothing_stands_out", "good", "Nothing stands out.", cause="None of the known signs of trouble is there."
-)
+CLEAN = Finding("no_trouble", "good", "No sign of trouble was found.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from prefsmith.errors import ConfigError
 from prefsmith.files import file_digest
 from prefsmith.report import draw, read_run, write
 from prefsmith.report.curves import MOST_ROWS, curves
-from prefsmith.report.page import POLICY, page, write_page
+from prefsmith.report.page import POLICY, measured, page, write_page
 from prefsmith.report.visible import clipped, visible
 from prefsmith.train.checkpoint import lock
 
@@ -333,7 +333,7 @@ def test_evidence_stands_first(record, evidence):
         "0.60 nats to the starting model; the best possible there is 1.08."
     )
     assert text.index(sentence) < text.index("On 135 held-out pairs")
-    assert "grammatical, shareby the grammar 0.97 0.96[0.94, 0.98]n = 500" in text
+    assert "grammatical, shareby the grammar 0.970 0.960[0.940, 0.980]n = 500" in text
     assert "The reward rose." in text and "The film was" in text and "warm" in text
 
 
@@ -407,6 +407,24 @@ def test_drawing_again_leaves_the_model_card_alone(record):
     assert {path.name for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize(
+    ("value", "like", "shown"),
+    [
+        (0.0424, None, "0.042"),
+        (-0.00408, 0.0424, "\N{MINUS SIGN}0.004"),
+        (-0.0004, 0.0424, "0.000"),  # no minus in front of nothing
+        (0.0, None, "0"),
+        (0.0, 0.0, "0"),
+        (1.076, None, "1.08"),
+        (1234.5, None, "1,234"),
+        (1e-5, None, "1e\N{MINUS SIGN}05"),
+        (None, None, ""),
+    ],
+)
+def test_numbers_have_the_digits_that_say_something(value, like, shown):
+    assert measured(value, like) == shown
+
+
 @pytest.mark.parametrize("character", ["\n", "\t", "a", "é", "漢", "\u200d", " ", "\u00a0"])
 def test_ordinary_characters_stay(character):
     assert visible(character) == character
@@ -425,3 +443,9 @@ def test_settings_of_a_mixture_are_named(record):
     values["loss"] = [{"name": "dpo", "beta": 0.2}, {"name": "sft", "weight": 0.1}]
     text = Page(of(record("mixed", {"run.yaml": yaml.safe_dump(values)}))).text
     assert "dpo + sft" in text and "loss.1.weight 0.1" in text
+
+
+def test_a_run_without_any_warning_or_note_is_said_to_be_so(record, rows):
+    good = [{**row, "accuracy_low": 0.60} if row.get("split") else row for row in rows[0]()]
+    assert "No sign of trouble was found." in of(record("good", {"metrics.jsonl": good}))
+    assert "No sign of trouble" not in of(record("noted"))

@@ -1,6 +1,9 @@
 """Each finding is made on rows that show it, and on healthy rows none is."""
 
+import ast
 import math
+import re
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -8,7 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted import config_for, pairs
 
-from prefsmith.train.findings import MIN_STEPS, Sample, drift, findings, kl_estimate, matched, mean_interval, sample_of
+from prefsmith.train.findings import (
+    MIN_STEPS,
+    Sample,
+    drift,
+    findings,
+    held_out,
+    kl_estimate,
+    matched,
+    mean_interval,
+    sample_of,
+    training,
+)
+from prefsmith.train.findings import rows as cuts
+from prefsmith.train.findings import samples as drifts
 from prefsmith.train.findings.estimate import difference, student_95
 from prefsmith.train.findings.samples import repeated
 
@@ -347,3 +363,49 @@ def test_an_interval_moves_with_its_values(values, shift):
     one, two = mean_interval(values), mean_interval([value + shift for value in values])
     assert one.low <= one.value <= one.high
     assert two.value == pytest.approx(one.value + shift, abs=1e-6) and two.high - two.low >= 0
+
+
+# What docs/report.md says of the findings
+
+ROOT = Path(__file__).parents[2]
+SAID = {
+    "few_held_out": (held_out.FEW,),
+    "overfit": (f"{held_out.LOSS_ROSE:.0%}", f"{100 * held_out.WORSE_THAN_TRAINING:.0f} points"),
+    "loss_still": (f"{100 * training.MOVED:g} %",),
+    "loss_rose": (f"{training.ROSE:.0%}",),
+    "chosen_fell": (f"{training.FELL:g} nats", f"{training.FELL_FAR:g} (a warning)"),
+    "saturated": (f"{training.WINDOW} steps", f"{training.SATURATED_ACCURACY:.0%}", f"{training.SATURATED_LOSS:.0%}"),
+    "gradient_grows": (f"{training.GREW:g} times",),
+    "always_clipped": (f"{training.ALWAYS:.0%}",),
+    "lengths_drifted": (f"{drifts.LONGER:.0%} (a note)", f"{drifts.MUCH_LONGER:.0%} (a warning)"),
+    "samples_do_not_end": (f"{100 * drifts.ENDS_LESS:.0f} points",),
+    "samples_are_cut": (f"{drifts.HARDLY_ENDS:.0%}",),
+    "samples_repeat": (f"{100 * drifts.REPEATS_MORE:.0f} points",),
+    "samples_unlike_start": (f"{drifts.UNLIKE:g} nats",),
+    "answers_cut": (f"{cuts.CUT:.0%} of", f"{cuts.CUT_OFTEN:.0%}: a warning", f"{cuts.PROMPTS_CUT:.0%} a prompt"),
+    "rows_refused": (f"{cuts.REFUSED:.0%} of", f"{cuts.REFUSED_OFTEN:.0%}: a warning"),
+    "too_short": (f"{MIN_STEPS} steps",),
+}
+
+
+def documented():
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    table = text[text.index("## How to read the findings") : text.index("## The model card")]
+    return {name: line for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split(" | ")[0])}
+
+
+def test_every_finding_is_explained_and_every_explanation_has_its_finding():
+    sources = [*(ROOT / "prefsmith" / "train" / "findings").glob("*.py"), ROOT / "prefsmith" / "report" / "summary.py"]
+    calls = [
+        node
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding"
+    ]
+    assert {call.args[0].value for call in calls} == set(documented())
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_the_docs_have_the_thresholds_of_the_program(name):
+    for said in SAID[name]:
+        assert str(said).replace("%", " %").replace("  ", " ") in documented()[name]

@@ -54,5 +54,8 @@ def percent(share: float) -> str:
 
 
 def written(value: float, form: str = ".2f") -> str:
-    """A number in a sentence, with a real minus."""
-    return f"{value:{form}}".replace("-", "\u2212")
+    """A number in a sentence: with a real minus, and none in front of zero."""
+    text = f"{value:{form}}"
+    if not any(digit in text for digit in "123456789"):
+        text = f"{0.0:{form}}"
+    return text.replace("-", "\u2212")

@@ -129,8 +129,8 @@ def gradient_findings(train: Sequence[Row], config: RunConfig | None) -> list[Fi
                     "Nearly every gradient is clipped.",
                     f"{percent(share)} of the steps have a norm above optim.max_grad_norm={limit:g}; "
                     f"the mean is {fmean(norms):.3g}.",
-                    "Every step then has the same size, whatever the gradient says.",
-                    "It does no harm by itself; raise optim.max_grad_norm if small steps should stay small.",
+                    "Every step then has about the same size, whatever the gradient says. That does no harm by itself.",
+                    "Raise optim.max_grad_norm if small steps should stay small.",
                 )
             )
     return found
