@@ -55,12 +55,16 @@ def visible(text: str, marks: Marks) -> str:
     if text.isascii() and text.isprintable():
         return text
     signs = {sign for sign in (marks.opening, marks.closing, marks.line_end, marks.gap) if not sign.isascii()}
+
+    def seen(character: str) -> bool:
+        return character.isprintable() and character not in signs
+
     joiners = {match.start() for match in JOINER.finditer(text)}
     return "".join(
         marks.line_end
         if character == "\n"
         else character
-        if index in joiners or (character.isprintable() and character not in signs)
+        if seen(character) or (index in joiners and seen(text[index - 1]) and seen(text[index + 1]))
         else _escape(character)
         for index, character in enumerate(text)
     )

@@ -59,7 +59,10 @@ def _learning_rate(seen: Seen) -> Iterator[Caution]:
 
 def _short(rate: float) -> str:
     """`1e-5`, as it is typed."""
-    return f"{rate:.2g}".replace("e-0", "e-") if rate < 1e-3 else f"{rate:g}"
+    if rate >= 1e-2:
+        return f"{rate:g}"
+    digits, power = f"{rate:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(power)}"
 
 
 def _pairs(seen: Seen) -> Iterator[Caution]:

@@ -296,7 +296,7 @@ class Work:
         steps: optimiser steps.
         epochs: passes over the rows.
         pairs_per_step: labels that share a step.
-        scored_tokens: of the whole run.
+        scored_tokens: of the labelled answers of the whole run.
         tokens: that are run through the policy in all, prompts and padding included.
         tokens_unshared: the same, if each answer had a prompt of its own.
         first_step: tokens of each micro-batch of the first step.

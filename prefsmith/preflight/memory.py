@@ -13,10 +13,11 @@ logits       `CHUNK_ELEMENTS` float32 logits at most, and as many again while th
 process      what Python, its libraries and the rows take on a machine without a GPU, measured
 
 Activations grow with the tokens; attention keeps no matrix of tokens x tokens but a mask of truth values for the second
-and later answers of a prompt. The row that is measured is the longest, where that mask is largest, so the estimate
-errs upwards. Copies that a checkpoint makes are not in it.
+and later answers of a prompt. The row that is measured is the longest, where that mask is largest. What the allocator
+cannot use again, and copies that a checkpoint makes, are not in it.
 
-Compared once with `peak_memory_bytes` of runs on a CPU: see docs/check.md.
+`bench/memory.py` compares the estimate with `peak_memory_bytes` of two steps; on a CPU the peak was 6 to 9 % above it,
+for models of 0.3, 0.9 and 57 million weights.
 """
 
 import os
