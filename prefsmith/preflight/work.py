@@ -93,6 +93,7 @@ def measured_pace(config: RunConfig, objective: Objective, models: Models, strea
     own = [replace(each, mismatched=()) for each in groups]
     batch = [groups[index] for index in plan(own, config.train.token_budget)[0]]
     timed = [min(batch, key=lambda group: group.tokens)]
+    _timed(config, objective, models, timed)  # the first time is longer: kernels and buffers are made
     scored, seconds = _timed(config, objective, models, timed)
     while len(timed) < len(batch) and GROWTH * seconds <= PATIENCE:
         more = _first(batch, GROWTH * sum(group.tokens for group in timed))

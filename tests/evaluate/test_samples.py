@@ -113,13 +113,17 @@ def test_a_run_keeps_answers_from_before_and_after(tmp_path):
 
 
 def test_without_a_reference_only_the_start_is_known_under_it(tmp_path):
-    config = config_for(tmp_path, pairs(60), loss={"name": "sft"}, train=SHORT, evaluate={"samples": 2, "sample_tokens": 9})
+    config = config_for(
+        tmp_path, pairs(60), loss={"name": "sft"}, train=SHORT, evaluate={"samples": 2, "sample_tokens": 9}
+    )
     rows = read(train(config).folder)
     assert [row["reference_logprob"] is None for row in rows] == [False, False, True, True]
 
 
 def test_training_prompts_are_asked_where_none_is_held_out(tmp_path):
-    config = config_for(tmp_path, pairs(60), train=SHORT, data={"eval_fraction": 0.0}, evaluate={"samples": 2, "sample_tokens": 9})
+    config = config_for(
+        tmp_path, pairs(60), train=SHORT, data={"eval_fraction": 0.0}, evaluate={"samples": 2, "sample_tokens": 9}
+    )
     assert {row["split"] for row in read(train(config).folder)} == {"train"}
 
 
