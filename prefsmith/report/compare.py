@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from prefsmith.errors import ConfigError
 from prefsmith.report.curves import ACCURACY, CHOSEN, GRADIENT, LOSS, MARGIN, RATE, REJECTED, Quantity, points
+from prefsmith.report.frontier import frontier_plot
 from prefsmith.report.page import POLICY, state_words, templates, write_page
-from prefsmith.report.plots import Series, frontier_plot, overlay_plot, swatch
+from prefsmith.report.plots import Series, overlay_plot, swatch
 from prefsmith.report.run import RecordedRun
 from prefsmith.report.summary import accuracy_parts, interval, run_findings, run_kl, signed
 from prefsmith.report.tables import loss_words, steps_words, words
@@ -185,11 +186,4 @@ def _frontier(members: Sequence[Member]) -> Markup | None:
         for index, member in enumerate(members)
         if member.run.evidence is not None and member.run.evidence.frontier is not None
     ]
-    if not found:
-        return None
-    parts = (
-        f"{letter} {point.name}: reward {point.reward:.3g} at KL {point.kl:.3g}"
-        for _, letter, frontier in found
-        for point in frontier.points
-    )
-    return frontier_plot("frontier", "Reward against KL of the runs", "; ".join(parts), found)
+    return frontier_plot("frontier", "Reward against KL of the runs", found) if found else None

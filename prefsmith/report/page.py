@@ -12,7 +12,7 @@ from prefsmith.errors import ConfigError
 from prefsmith.files import write_durably
 from prefsmith.report.curves import curves
 from prefsmith.report.evidence import Evidence
-from prefsmith.report.plots import frontier_plot
+from prefsmith.report.frontier import frontier_plot
 from prefsmith.report.run import RecordedRun
 from prefsmith.report.shown import shown_samples
 from prefsmith.report.summary import interval, last_step, main_numbers, results, run_findings, run_kl
@@ -59,7 +59,7 @@ def page(run: RecordedRun) -> str:
             numbers=main_numbers(run),
             findings=run_findings(run),
             evidence=evidence,
-            frontier_svg=frontier and frontier_plot("frontier", "Reward against KL", _points(run), [(0, "", frontier)]),
+            frontier_svg=frontier and frontier_plot("frontier", "Reward against KL", [(0, "", frontier)]),
             curves=curves(run),
             kl=run_kl(run),
             samples=shown_samples(run),
@@ -140,9 +140,3 @@ def measured(value: float | None, like: float | None = None) -> str:
 def ends(value: float, low: float | None, high: float | None) -> str:
     """The interval of a value in brackets; empty where there is none."""
     return "" if low is None or high is None else f"[{measured(low, value)}, {measured(high, value)}]"
-
-
-def _points(run: RecordedRun) -> str:
-    frontier = run.evidence.frontier if run.evidence is not None else None
-    points = frontier.points if frontier is not None else []
-    return "; ".join(f"{each.name}: reward {each.reward:.3g} at KL {each.kl:.3g}" for each in points)

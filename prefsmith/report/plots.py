@@ -1,4 +1,4 @@
-"""The drawings of a report: values over steps, and reward against KL."""
+"""Values over steps, of one run or of several, as drawings that can be read in black and white."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from prefsmith.report.drawing import GRID, INK, MUTED, ONE, PAPER, TWO, as_svg, drawing
-from prefsmith.report.evidence import Frontier
-from prefsmith.report.visible import on_one_line
+from prefsmith.report.drawing import INK, MUTED, ONE, PAPER, TWO, as_svg, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +19,6 @@ MOST_POINTS = 800
 """Points of a line: more are drawn as means of neighbours, which a drawing of this width cannot show apart."""
 MARKED = 12
 """Steps up to which every one gets a marker: a line through few points hides where they are."""
-LARGE = (4.7, 3.0)
-"""Inches of the drawing that stands by itself."""
 DASHES = ("-", "--", ":", "-.", (0, (7, 2, 1, 2, 1, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -116,35 +112,6 @@ def swatch(index: int, name: str) -> Markup:
         return as_svg(figure, name, "Its line", "Dashes and marker of the run in the drawings")
 
 
-def frontier_plot(name: str, title: str, description: str, frontiers: Sequence[tuple[int, str, Frontier]]) -> Markup:
-    """Reward against KL: the points of each run with their intervals, below the best that any policy could have.
-
-    Args:
-        name: unique in the page.
-        title: what is drawn.
-        description: what it shows, for those who do not see it.
-        frontiers: number and letter of the run (empty where there is one), and its frontier.
-    """
-    with drawing(LARGE) as (figure, axes):
-        drawn: list[list[tuple[float, float]]] = []
-        curves = {tuple(sorted(frontier.best)) for _, _, frontier in frontiers if frontier.best}
-        for index, letter, frontier in frontiers:
-            best = sorted(frontier.best)
-            if best and best not in drawn:
-                drawn.append(best)
-                label = f"best possible {letter}".strip() if len(curves) > 1 else "best possible"
-                axes.plot(*zip(*best, strict=True), color=MUTED, linestyle="-.", linewidth=1.2, label=label)
-                axes.fill_between(*zip(*best, strict=True), y2=[max(y for _, y in best)] * len(best),
-                                  color=GRID, alpha=0.35, linewidth=0)  # fmt: skip
-            _draw_points(axes, index, letter, frontier)
-        axes.set_xlabel("KL to the starting model (nats)")
-        axes.set_ylabel(on_one_line(frontiers[0][2].reward)[:40])
-        axes.margins(x=0.12, y=0.14)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right")
-        return as_svg(figure, name, title, description)
-
-
 def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Centred means over a window, narrower at both ends; of at most `MOST_POINTS` points."""
     fewer = binned(points, MOST_POINTS)
@@ -211,31 +178,6 @@ def _draw_held_out(axes: "Axes", series: Series, colour: str) -> None:
         axes.errorbar(steps, values, yerr=[below, above], elinewidth=1.0, capsize=2.5, **look)
     else:
         axes.plot(steps, values, **look)
-
-
-def _draw_points(axes: "Axes", index: int, letter: str, frontier: Frontier) -> None:
-    look = run_look(index)
-    for point in frontier.points:
-        axes.errorbar(
-            [point.kl],
-            [point.reward],
-            xerr=_error(point.kl, point.kl_low, point.kl_high),
-            yerr=_error(point.reward, point.reward_low, point.reward_high),
-            color=look["color"],
-            marker=look["marker"],
-            markersize=5.5,
-            elinewidth=1.1,
-            capsize=2.5,
-            zorder=4,
-        )
-        label = f"{letter} {on_one_line(point.name)}".strip()[:28]
-        axes.annotate(label, (point.kl, point.reward), xytext=(6, -11), textcoords="offset points", zorder=5)
-
-
-def _error(value: float, low: float | None, high: float | None) -> list[list[float]] | None:
-    if low is None or high is None:
-        return None
-    return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
 def _finish(axes: "Axes", unit: str, level: float | None) -> None:

@@ -169,7 +169,7 @@ def _frontier_sentence(run: RecordedRun) -> str:
     def reward(point: Point) -> str:
         low, high = point.reward_low, point.reward_high
         ends = "" if low is None or high is None else f" [{written(low)}, {written(high)}]"
-        return f"{written(point.reward)}{ends} {point.name}"
+        return f"{written(point.reward)}{ends} ({point.name})"
 
     best = frontier.best_at(last.kl)
     at_most = "" if best is None else f"; the best possible there is {written(best)}"

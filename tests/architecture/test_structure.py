@@ -25,6 +25,8 @@ TORCH_FREE = [
     "prefsmith.starter",
     "prefsmith.errors",
     "prefsmith.cli",
+    "prefsmith.report",
+    "prefsmith.train.findings",
 ]
 
 ALLOWED = {

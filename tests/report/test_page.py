@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import xml.etree.ElementTree
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -166,7 +167,7 @@ def test_the_page_loads_nothing_and_allows_nothing(hostile, record, evidence, dr
 def test_it_is_in_order_for_those_who_do_not_see_it(record, evidence, drawings):
     seen = Page(of(record(changes={"evidence.json": evidence})))
     assert seen.headings[0] == 1 and seen.headings.count(1) == 1
-    assert all(later <= earlier + 1 for earlier, later in zip(seen.headings, seen.headings[1:], strict=False))
+    assert all(later <= earlier + 1 for earlier, later in pairwise(seen.headings))
     ids = [each["id"] for _, each in seen.elements if "id" in each]
     assert len(ids) == len(set(ids))
     assert all(each.get("scope") in ("row", "col") for each in seen.all("th"))
@@ -329,7 +330,7 @@ def test_held_out_prompts_stand_in_front(record, rows):
 def test_evidence_stands_first(record, evidence):
     text = Page(of(record(changes={"evidence.json": evidence}))).text
     sentence = (
-        "Mean reward: \N{MINUS SIGN}0.10 [\N{MINUS SIGN}0.20, 0.00] before, 1.00 [0.90, 1.10] after, at a KL of "
+        "Mean reward: \N{MINUS SIGN}0.10 [\N{MINUS SIGN}0.20, 0.00] (before), 1.00 [0.90, 1.10] (after), at a KL of "
         "0.60 nats to the starting model; the best possible there is 1.08."
     )
     assert text.index(sentence) < text.index("On 135 held-out pairs")
@@ -449,3 +450,16 @@ def test_a_run_without_any_warning_or_note_is_said_to_be_so(record, rows):
     good = [{**row, "accuracy_low": 0.60} if row.get("split") else row for row in rows[0]()]
     assert "No sign of trouble was found." in of(record("good", {"metrics.jsonl": good}))
     assert "No sign of trouble" not in of(record("noted"))
+
+
+def test_labels_of_points_that_lie_together_stand_on_lines_of_their_own(record, evidence):
+    points = [{"name": f"point {number}", "reward": 0.001 * number, "kl": 0.0} for number in range(4)]
+    evidence["frontier"]["points"] = [*points, {"name": "far", "reward": 1.0, "kl": 1.0}]
+    text = of(record(changes={"evidence.json": evidence}))
+    places = {
+        label: (float(x), float(y))
+        for x, y, label in re.findall(r'<text [^>]*x="([\d.]+)" y="([\d.]+)"[^>]*>(point \d|far)</text>', text)
+    }
+    assert len(places) == 5
+    heights = sorted(y for label, (_, y) in places.items() if label != "far")
+    assert all(later - earlier >= 9 for earlier, later in pairwise(heights))
