@@ -103,7 +103,8 @@ def parts(folder: Path) -> dict[str, object]:
         "samples.jsonl": samples(),
         "rejected.jsonl": [
             {"where": "pairs.jsonl:17", "code": "data.empty", "reason": "chosen is empty", "row": {"prompt": "p"}},
-            {"where": "pairs.jsonl:18", "code": "data.identical", "reason": "both sides are the same", "row": {}},
+            {"where": "pairs.jsonl:18", "code": "data.identical", "reason": "both sides are the same",
+             "fix": "drop the row", "row": {}},
         ],
         "outcome.json": {"finished": "2026-01-02T10:05:00+0000", "seconds": 300.4, "steps": 30},
     }  # fmt: skip

@@ -221,6 +221,7 @@ def test_what_was_refused_and_cut_is_there_with_its_places(record):
     assert "7 (0.8 %) trained on with an answer cut pairs.jsonl:3, pairs.jsonl:9 …" in text
     assert "2 (0.2 %) training file refused when read" in text
     assert "pairs.jsonl:17 chosen is empty" in text and "data.empty 1, data.identical 1." in text
+    assert "both sides are the same What helps: drop the row" in text
 
 
 def test_more_refused_rows_than_are_shown_are_said_to_be_more(record):
