@@ -35,6 +35,8 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
+        if tag == "br":
+            self.texts.append(" ")
         if tag not in VOID:
             self.open.append(tag)
         if re.fullmatch("h[1-6]", tag):
