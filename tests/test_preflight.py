@@ -72,6 +72,7 @@ def test_the_run_does_what_the_preflight_said(tmp_path, rows, sections):
     assert facts.path.path == model["path"].partition(" ")[0]
     assert facts.rows.train == data["train_encoded"]["groups"]
     assert facts.rows.held_out == data["eval_encoded"]["groups"]
+    assert facts.lengths.parts[0].n == facts.rows.train, "held-out rows are not among the lengths"
     assert facts.work.steps == run.steps == len(steps)
     # Of a mismatched answer the run counts the tokens, too; here every answer is one, once.
     times = 2 if config.losses[0].name == "kto" else 1
@@ -171,6 +172,8 @@ def test_every_refused_row_is_counted_and_the_first_ten_are_named(tmp_path):
     assert [row.where for row in facts.refused[0].rows] == [f"{place}:{line}" for line in range(41, 51)]
     assert facts.rows.files[0].refused == 13 and facts.rows.files[0].rows == 53
     assert facts.problems[0].where == f"{place}:41"
+    none_left = preflight(planted.config_for(tmp_path, rows[40:52]))
+    assert [each.code for each in none_left.problems] == ["data.identical"], "that no row is left says no more"
     skipped = preflight(planted.config_for(tmp_path, rows, data={"skip_bad": True}))
     assert skipped.problems == () and [each.count for each in skipped.refused] == [12, 1]
 
@@ -206,6 +209,15 @@ def test_an_example_says_every_token_once(chat_encoder, prompt, answer):
             assert "".join(piece.text for piece in part.pieces) == text
     assert not any(piece.scored for piece in example.parts[0].pieces)
     assert all(piece.scored for part in example.parts[1:] for piece in part.pieces)
+
+
+def test_words_keep_the_spaces_that_their_tokenizer_writes():
+    tokenizer = word_tokenizer(["what", "is", "good", "bad"])
+    encoder = Encoder(tokenizer, Renderer(tokenizer), max_length=None)
+    group = encoded(encoder, "what is", " good bad", " bad")
+    (example,) = examples([group], encoder, good="desirable", seed=0)
+    texts = [[piece.text for piece in part.pieces] for part in example.parts]
+    assert texts == [["<s>", " what is"], [" good bad", "</s>"], [" bad", "</s>"]]
 
 
 def test_a_control_token_and_its_name_typed_as_text_are_told_apart(chat_encoder):
@@ -299,6 +311,7 @@ def test_lengths_are_those_before_the_cut():
     parts = {part.what: (part.min, part.median, part.p95, part.max) for part in facts.parts}
     assert parts == {"prompt": (10, 100, 190, 200), "chosen": (1, 9, 18, 19), "rejected": (5, 5, 5, 20),
                      "whole": (15, 110, 209, 220)}  # fmt: skip
+    assert {part.n for part in facts.parts} == {20}, "a second loss term reads the same answers"
     assert facts.over == 7  # rows 14 to 20: 14 x 10 + 14 = 154
     assert facts.difference == pytest.approx((sum(range(1, 20)) - 19 * 5 + 5 - 20) / 20)
 

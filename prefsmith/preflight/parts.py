@@ -139,9 +139,8 @@ def _read(parts: Parts) -> None:
     data = parts.config.data
     _read_sides(parts, data)
     if parts.sides is None and data.eval is not None:
-        known = list(parts.problems)  # the training file may still be looked at by itself
+        # The training file may still be looked at by itself; an error that is met again is noted once.
         _read_sides(parts, data.model_copy(update={"eval": None, "eval_fraction": 0.0}))
-        parts.problems = known
 
 
 def _read_sides(parts: Parts, data: DataConfig) -> None:

@@ -147,7 +147,9 @@ def test_an_encoding_without_the_signs_gets_plain_ones():
     )
 )
 def test_a_command_can_be_copied_whole(words):
-    assert shlex.split("\n".join(command_lines(words, 30)).replace("\\\n", "")) == words
+    lines = command_lines(words, 30)
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == words
+    assert [line.endswith(" \\") for line in lines] == [True] * (len(lines) - 1) + [False]
 
 
 def test_numbers_and_places_in_words():
