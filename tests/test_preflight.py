@@ -578,7 +578,8 @@ def test_every_key_of_the_json_is_explained(tmp_path):
         ("llamafactory_demo/dpo_en_demo.json.gz", {}, ("preference", 300, {}, None, "")),
     ],
 )
-def test_real_files_have_the_right_story(shared_data, tmp_path, file, sections, says):
+def test_real_files_have_the_right_story(shared_data, monkeypatch, file, sections, says):
+    monkeypatch.setattr("prefsmith.preflight.work.PATIENCE", 0.0)  # the pace is of no interest here
     kind, rows, refused, code, place = says
     sections = {**sections, "data": {"train": str(shared_data / file), **sections.get("data", {})}}
     model = {"path": str(shared_data / "weights" / "stories260K")}

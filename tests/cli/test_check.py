@@ -143,13 +143,12 @@ def test_help_lists_the_settings_of_train_and_loads_no_torch():
     assert [key for key in ("data.truncation", "optim.learning_rate", "reference.kind") if key not in done.stdout] == []
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_a_pipe_of_any_encoding_gets_the_page(folder, encoding):
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1", "COLUMNS": "40"}
+def test_a_pipe_without_the_signs_gets_the_page(folder):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1", "COLUMNS": "40"}
     program = Path(sys.executable).with_name("prefsmith")
     done = subprocess.run(
         [program, "check", *MIXED, "data.skip_bad=true"], cwd=folder, capture_output=True, env=environment, timeout=120
     )
     assert done.returncode == 0 and done.stderr == b"" and b"\x1b" not in done.stdout
-    assert ("[[" in done.stdout.decode(encoding)) is (encoding == "ascii")
+    assert "[[" in done.stdout.decode("ascii")
     assert not (folder / "runs").exists() and not (folder / "prefsmith-crash.log").exists()
