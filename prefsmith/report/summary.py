@@ -14,6 +14,7 @@ from prefsmith.train.findings import (
     drift,
     findings,
     held_out_accuracy,
+    held_out_rows,
     kl_estimate,
     number,
     numbers,
@@ -71,7 +72,9 @@ def results(run: RecordedRun) -> list[str]:
     if not sentences:
         sentences = [_loss_sentence(run)]
     if not run.evaluations:
-        sentences.append("No rows were held out, so this says nothing of rows that it has not seen.")
+        why = "The held-out rows were not evaluated" if held_out_rows(run.data) else "No rows were held out"
+        yet = " so far" if run.state != "finished" and held_out_rows(run.data) else ""
+        sentences.append(f"{why}{yet}, so this says nothing of rows that it has not seen.")
     return sentences
 
 

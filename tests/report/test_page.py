@@ -275,9 +275,15 @@ def test_a_run_that_only_refused_rows_has_a_page(tmp_path):
 
 
 def test_a_run_without_evaluation_says_so(record, rows):
-    text = Page(of(record(changes={"metrics.jsonl": rows[0](every=0)}))).text
+    bare = {"metrics.jsonl": rows[0](every=0), "data.json": {"train_encoded": {"groups": 9}}}
+    text = Page(of(record(changes=bare))).text
     assert "No rows were held out, so this says nothing of rows that it has not seen." in text
     assert "held-out pairs" not in text and "The loss was 0.6" in text
+
+
+def test_rows_that_are_held_out_and_not_evaluated_so_far_are_said_to_be(record, rows):
+    text = Page(of(record(changes={**GOING, "metrics.jsonl": rows[0](every=0)}))).text
+    assert "The held-out rows were not evaluated so far, so" in text and "No rows were held out" not in text
 
 
 def test_a_run_of_five_steps_is_too_short_to_judge(record, rows):

@@ -6,7 +6,7 @@ from prefsmith.config import RunConfig
 from prefsmith.train.findings.estimate import Estimate, mean_interval
 from prefsmith.train.findings.finding import Finding, Row, Severity, number, numbers, percent, written
 from prefsmith.train.findings.held_out import held_out_accuracy, held_out_findings, nothing_held_out, overfit
-from prefsmith.train.findings.rows import done_to_rows, refused_rows, row_findings
+from prefsmith.train.findings.rows import done_to_rows, held_out_rows, refused_rows, row_findings
 from prefsmith.train.findings.samples import Drift, Sample, drift, kl_estimate, matched, sample_findings, sample_of
 from prefsmith.train.findings.training import (
     chosen_finding,
@@ -28,6 +28,7 @@ __all__ = [
     "drift",
     "findings",
     "held_out_accuracy",
+    "held_out_rows",
     "kl_estimate",
     "matched",
     "mean_interval",
@@ -81,7 +82,7 @@ def findings(
         found += gradient_findings(train, config)
         found += held_out_findings(evaluations)
         found += sample_findings(samples)
-    if not evaluations:
+    if not evaluations and not held_out_rows(data or {}):
         found.append(nothing_held_out())
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))
 

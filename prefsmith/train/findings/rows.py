@@ -36,6 +36,11 @@ def refused_rows(data: Mapping[str, object]) -> tuple[int, int]:
     return int(refused), int(rows)
 
 
+def held_out_rows(data: Mapping[str, object]) -> int:
+    """Rows that are there to be evaluated on."""
+    return int(number(_part(data, "eval_encoded"), "groups") or 0)
+
+
 def _cut(side: Mapping[str, object]) -> Iterator[Finding]:
     groups, done = number(side, "groups"), done_to_rows(side)
     if not groups:
