@@ -158,7 +158,8 @@ class _Composition:
         stream, held = make_stream(config, self.objective, rows, encoder, say)
         if checkpoint is not None:
             self._refuse_others(checkpoint, models.identity)
-        write_records(self.folder, config, preparation.record, models.facts, environment())
+        facts = {**models.facts, "steps": len(stream)}
+        write_records(self.folder, config, preparation.record, facts, environment())
         preparation.rejects.write(self.folder / "rejected.jsonl")
         samples = SampleLog(self.folder / "samples.jsonl", self._sampler(models, encoder, rows))
         samples.before()
