@@ -59,8 +59,8 @@ class Account:
                 values = "".join(f"{_with_interval(row.of(each)):<24}" for each in (side.before, side.after))
                 yield f"  {f'{row.name}, {row.unit}':<54}{values}".rstrip()
             yield (
-                f"  moved by {_with_interval(side.movement, signed=True)}: {side.errors:.1f} standard errors; "
-                f"{side.simple_errors:.1f} if stories from one opening were independent"
+                f"  moved by {_with_interval(side.movement, signed=True)}: {side.errors:.1f} standard errors by "
+                f"openings; {side.simple_errors:.1f} if all stories were independent"
             )
         yield f"In brackets: 95 % intervals by openings. Note: {self.disjoint}."
         for finding in (self._moved(), *self._readable()):
@@ -131,8 +131,8 @@ class Account:
 
     def _moved(self) -> dict[str, str]:
         parts = [
-            f"by {_with_interval(side.movement, signed=True)} {self.rule.unit}, {side.errors:.1f} standard errors, "
-            f"at a KL of {_with_interval(side.after.divergence)} nats, on {side.name}"
+            f"by {_with_interval(side.movement, signed=True)} {self.rule.unit}, {side.errors:.1f} standard errors "
+            f"by openings, at a KL of {_with_interval(side.after.divergence)} nats, on {side.name}"
             for side in (self.trained, self.unseen)
         ]
         amount = f"{'; '.join(parts)}."
@@ -172,7 +172,7 @@ class Account:
 
 def _is_gibberish(side: Comparison) -> bool:
     before, after = side.before, side.after
-    rise, fall = (after.loss - before.loss).value, (before.known - after.known).value
+    rise, fall = after.loss.value - before.loss.value, before.known.value - after.known.value
     return rise > LOSS_RISE or fall > KNOWN_FALL
 
 

@@ -1,7 +1,8 @@
 """How far stories moved, at which KL, and whether they still read as stories. Every number has its interval.
 
 Stories from one opening are alike, so they count as one: every interval is by leaving out one opening after the other
-(jackknife), which for a mean of equally many stories from each is the usual interval of the openings' means.
+(jackknife), which for a mean of equally many stories from each is the usual interval of the openings' means. How far
+stories moved is told by each opening's own change, since openings differ among themselves before as after.
 """
 
 import math
@@ -46,10 +47,6 @@ class Estimate:
     def as_dict(self) -> dict[str, float]:
         """As evidence.json has it."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
-
-    def __sub__(self, other: "Estimate") -> "Estimate":
-        """The difference of two that were measured on samples drawn apart."""
-        return Estimate(self.value - other.value, math.hypot(self.error, other.error), min(self.n, other.n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A set of openings before and after training."""
+    """A set of openings before and after training, as many stories from each."""
 
     name: str
     before: Measured
@@ -104,8 +101,10 @@ class Comparison:
 
     @property
     def movement(self) -> Estimate:
-        """Of the score."""
-        return self.after.score - self.before.score
+        """Of the score: the mean of the openings' changes, with the error of that mean."""
+        pairs = zip(_means_of_openings(self.before), _means_of_openings(self.after), strict=True)
+        changes = [new - old for old, new in pairs]
+        return Estimate(fmean(changes), stdev(changes) / math.sqrt(len(changes)), self.after.score.n)
 
     @property
     def errors(self) -> float:
@@ -114,7 +113,7 @@ class Comparison:
 
     @property
     def simple_errors(self) -> float:
-        """The same as if all stories were independent."""
+        """The difference of the means by the root of their summed squared errors, were all stories independent."""
         return in_errors(self.movement.value, math.hypot(self.before.simple_error, self.after.simple_error))
 
 
@@ -151,7 +150,7 @@ def measure(teller: Teller, start: Teller, answers: Sequence[Answer], rule: Rule
         Story(answer, rule.score(answer.text), kl, -logprob, _whole_words(answer.text))
         for answer, kl, logprob in zip(answers, divergences, nats.tolist(), strict=True)
     ]
-    clusters = [list(run) for _, run in groupby(stories, key=lambda story: story.answer.group.id)]
+    clusters = _by_opening(stories)
 
     def estimate(statistic: Callable[[Sequence[Story]], float]) -> Estimate:
         return jackknife(clusters, statistic)
@@ -211,3 +210,11 @@ def distinct_share(stories: Sequence[Story]) -> float:
 
 def _whole_words(text: str) -> list[str]:
     return words(text)[:-1]
+
+
+def _by_opening(stories: Sequence[Story]) -> list[list[Story]]:
+    return [list(run) for _, run in groupby(stories, key=lambda story: story.answer.group.id)]
+
+
+def _means_of_openings(measured: Measured) -> list[float]:
+    return [fmean(story.score for story in some) for some in _by_opening(measured.stories)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from prefsmith import report
-from prefsmith.assembly import objective_of
+from prefsmith.assembly import check_places, objective_of
 from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError, DataError, TrainingError
 from prefsmith.evaluate.samples import Answer
@@ -72,9 +72,12 @@ def teach(
     sets = own_openings(seed) if openings is None else read_openings(openings, seed)
     each, wanted = _stories_each(samples, sets), RULES[rule]
     start = open_teller(model, sets.all())
+    check_places(_config(settings, model=start.origin))  # an adapter can be asked, and not trained by itself
     folder = _new_folder(out)
     noise = range(DRAWS * seed, DRAWS * (seed + 1))
 
+    if start.encoder.tokenizer.chat_template:
+        say("The model has a chat template, which stories do not use: they go on from plain text")
     with _threads_for(start):
         say(f"1/4  The model tells {each} stories from each of {len(sets.train)} openings, and from as many others")
         told = start.tell(sets.train, noise[0], each=each)

@@ -44,10 +44,13 @@ def upbeat_share(text: str) -> float:
 
 
 def happy_end(text: str) -> float:
-    """1 where the last whole sentence has more upbeat words than sad ones, -1 where it has fewer, else 0."""
+    """100 where the last whole sentence has more upbeat words than sad ones, -100 where it has fewer, else 0.
+
+    So a mean over stories counts them in each hundred.
+    """
     sentences = SENTENCE.findall(text)
     net = _net(words(sentences[-1])) if sentences else 0
-    return float((net > 0) - (net < 0))
+    return 100.0 * ((net > 0) - (net < 0))
 
 
 def _net(own: list[str]) -> int:
@@ -56,5 +59,5 @@ def _net(own: list[str]) -> int:
 
 RULES = {
     "share": Rule("upbeat words less sad ones", "in 100 words", upbeat_share),
-    "last": Rule("happy last sentences less sad ones", "share of stories", happy_end),
+    "last": Rule("happy last sentences less sad ones", "in 100 stories", happy_end),
 }

@@ -21,7 +21,7 @@ from prefsmith.model.generate import Sampling
 from prefsmith.model.score import Frozen
 from prefsmith.records import Completion, Group, Rating
 
-LONGEST = 144
+LONGEST = 128
 """Tokens of an opening and its story together."""
 SHORTEST = 8
 """Tokens that a story must have room for."""

@@ -30,9 +30,11 @@ def mean_score(stories):
     return fmean(each.score for each in stories)
 
 
-def measured(score, simple_error, stories=()):
-    other = Estimate(0.0, 0.0, 4)
-    return Measured(list(stories), score, other, other, other, other, simple_error)
+def measured(scores, simple_error, told):
+    """Stories with these scores, a list for each opening."""
+    stories = [told(opening=f"Opening {n}", score=score) for n, some in enumerate(scores) for score in some]
+    other = Estimate(0.0, 0.0, len(stories))
+    return Measured(stories, other, other, other, other, other, simple_error)
 
 
 def test_the_interval_of_a_mean_is_that_of_the_openings_means(told):
@@ -86,12 +88,14 @@ def test_known_words_occur_twice_and_the_last_word_of_a_story_may_be_cut(told):
     assert vocabulary(stories) == {"tim", "ran", "the"}
 
 
-def test_a_movement_is_counted_in_its_own_errors():
-    before, after = measured(Estimate(1.0, 0.3, 4), 0.06), measured(Estimate(3.0, 0.4, 4), 0.08)
-    moved = Comparison("these", before, after)
-    assert (moved.movement.value, moved.movement.error) == (2.0, pytest.approx(0.5))
-    assert (moved.errors, moved.simple_errors) == (pytest.approx(4.0), pytest.approx(20.0))
-    assert Comparison("these", after, before).errors == pytest.approx(-4.0)
+def test_a_movement_is_that_of_each_opening_in_its_own_errors(told):
+    before = measured([[0, 2], [10, 10], [21, 19]], 0.06, told)  # openings differ by far more than they change
+    after = measured([[2, 2], [13, 11], [23, 23]], 0.08, told)
+    moved = Comparison("these", before, after)  # by 1, 2 and 3
+    assert (moved.movement.value, moved.movement.n) == (pytest.approx(2.0), 6)
+    assert moved.movement.error == pytest.approx(1 / math.sqrt(3))
+    assert (moved.errors, moved.simple_errors) == (pytest.approx(2 * math.sqrt(3)), pytest.approx(20.0))
+    assert Comparison("these", after, before).errors == pytest.approx(-2 * math.sqrt(3))
 
 
 @pytest.mark.parametrize(("value", "errors"), [(2.0, math.inf), (-2.0, -math.inf), (0.0, 0.0)])

@@ -26,12 +26,12 @@ def test_upbeat_words_less_sad_ones_in_a_hundred(text, number):
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        ("Tim was sad. Then he smiled.", 1.0),
-        ("Tim was happy. Then he cried.", -1.0),
+        ("Tim was sad. Then he smiled.", 100.0),
+        ("Tim was happy. Then he cried.", -100.0),
         ("Tim was happy. He ran home.", 0.0),
         ("Tim was happy. He cried, and he smiled.", 0.0),
-        ("Tim smiled. He was sad and he cri", 1.0),  # a sentence that was cut is no sentence
-        ('Tim said, "I am so happy!" He', 1.0),
+        ("Tim smiled. He was sad and he cri", 100.0),  # a sentence that was cut is no sentence
+        ('Tim said, "I am so happy!" He', 100.0),
         ("Tim was happy and", 0.0),
         ("", 0.0),
     ],

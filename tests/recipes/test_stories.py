@@ -2,15 +2,17 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import stories
-from tiny import write_rows
+from tiny import CHATML, save_model, write_rows
 
 from prefsmith.cli import main as prefsmith
+from prefsmith.settings import load_settings
 
 RECIPE = Path(stories.__file__)
 
@@ -121,6 +123,23 @@ def test_a_model_that_is_not_there_is_refused_and_nothing_is_left_behind(capsys,
     assert not (tmp_path / "out").exists()
 
 
+def test_an_adapter_is_refused_before_anything_is_sampled(capsys, tiny_model, openings, tmp_path):
+    data = write_rows(tmp_path / "rows.jsonl", [{"prompt": "lily", "chosen": " ran", "rejected": " cried"}])
+    places = ["--model", str(tiny_model), "--data", str(data), "--out", str(tmp_path / "lora")]
+    settings = ["adapter.kind=lora", "data.eval_fraction=0", "evaluate.samples=0"]
+    assert prefsmith(["train", *places, *settings]) == 0
+    message = refused(capsys, arguments(tmp_path / "lora", openings, tmp_path / "out"), 2, "model.path")
+    assert "this is an adapter" in message and not (tmp_path / "out").exists()
+
+
+def test_a_chat_template_is_told_of_and_not_used(capsys, tiny_model, openings, tmp_path):
+    shutil.copytree(tiny_model, tmp_path / "chat")
+    (tmp_path / "chat" / "chat_template.jinja").write_text(CHATML)
+    assert stories.main(arguments(tmp_path / "chat", openings, tmp_path / "out")) == 0
+    assert "has a chat template, which stories do not use" in capsys.readouterr().out
+    assert load_settings(tmp_path / "out" / "run" / "run.yaml").data.template == "plain"
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
@@ -150,8 +169,6 @@ def test_openings_that_are_not_there_are_refused(capsys, tiny_model, tmp_path):
 
 def test_a_model_whose_stories_the_rule_cannot_tell_apart_is_refused(capsys, openings, tmp_path):
     """Such as one that writes another language, or nothing that is in the rule's lists."""
-    from tiny import save_model
-
     model = save_model(tmp_path / "mute", ("lily", "tim", "and", "the", "home"), max_position_embeddings=24)
     message = refused(capsys, arguments(model, openings, tmp_path / "out"), 3, "data.no_rows")
     assert "tells no two stories" in message
@@ -159,8 +176,6 @@ def test_a_model_whose_stories_the_rule_cannot_tell_apart_is_refused(capsys, ope
 
 def test_the_recipes_own_openings_are_used_where_none_are_given(tmp_path, capsys):
     """They are longer than what this model takes."""
-    from tiny import save_model
-
     model = save_model(tmp_path / "short", ("lily", "tim"), max_position_embeddings=12)
     message = refused(capsys, ["--model", model, "--out", tmp_path / "out"], 3, "data.too_long")
     assert "opening:" in message
