@@ -15,9 +15,7 @@ from statistics import fmean, stdev
 from prefsmith.evaluate.samples import Answer, answer_divergence, answer_nats
 from prefsmith.evaluate.stats import Z95
 from story.rules import Rule, words
-from story.teller import TEMPERATURE, Teller
-
-TOKEN_BUDGET = 16_384
+from story.teller import TEMPERATURE, TOKEN_BUDGET, Teller
 
 
 @dataclass(frozen=True, slots=True)

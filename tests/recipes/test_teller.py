@@ -3,8 +3,9 @@
 from datetime import date
 
 import pytest
+import torch
 from story.teller import open_teller, with_own_end
-from tiny import CHATML, byte_tokenizer, tiny_llama
+from tiny import CHATML, byte_tokenizer, tiny_llama, word_tokenizer
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -18,6 +19,7 @@ from prefsmith.model.load import load
 from prefsmith.records import Completion, Group, Rating
 
 BEGIN, END = 1, 2
+WORDS = ("lily", "tim", "ran", "home", "and", "the", "dog", ".")
 
 
 def opening(text, line=1):
@@ -69,28 +71,49 @@ def test_what_would_be_trained_on_as_something_else_is_told_apart(teller):
         assert kind and not any(map(teller.reads_back, kind))
 
 
-def ended_by(*tokens):
-    return [Answer(OPENINGS[0], (BEGIN, 4, 5), (6, token), " home", True) for token in tokens]
+def save_ending_by(folder, often, seldom):
+    """A model that writes one token often and another seldom behind a full stop, and the reverse elsewhere."""
+    tokenizer = word_tokenizer(WORDS)
+    model = tiny_llama(len(tokenizer), max_position_embeddings=20, num_hidden_layers=1)
+    with torch.no_grad():
+        model.model.layers[0].self_attn.o_proj.weight.zero_()
+        model.model.layers[0].mlp.down_proj.weight.zero_()  # what comes next depends on the last word alone
+        embedded = model.model.embed_tokens.weight
+        embedded[:, 0] = -1.0
+        embedded[tokenizer.convert_tokens_to_ids("."), 0] = 1.0
+        model.lm_head.weight[often, 0], model.lm_head.weight[seldom, 0] = 2.0, -2.0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
-def test_a_model_that_ends_stories_by_beginning_others_is_trained_to_do_so(tiny_model, tmp_path):
-    teller = open_teller(tiny_model, OPENINGS)
-    story = ended_by(BEGIN)[0]
-    assert trained_on(tiny_model, teller.longest, story)[-1] == END
-    copy = with_own_end(teller, ended_by(BEGIN, END, BEGIN), tmp_path)
+def cut_behind_a_sentence(path):
+    """A story by hand that goes on behind its last whole sentence; it was not seen to end."""
+    encoder = open_reader(path).encoder
+    ids = encoder.tokenizer("home . tim ran home", add_special_tokens=False)["input_ids"]
+    return [Answer(OPENINGS[0], encoder.prompt_ids(OPENINGS[0]), tuple(ids), " home . tim ran home", False)]
+
+
+def test_a_model_that_ends_stories_by_beginning_others_is_trained_to_do_so(tmp_path):
+    path, out = save_ending_by(tmp_path / "model", BEGIN, END), tmp_path / "out"
+    out.mkdir()
+    teller = open_teller(path, OPENINGS)
+    (story,) = cut_behind_a_sentence(path)
+    assert trained_on(path, teller.longest, story)[-1] == END
+    copy = with_own_end(teller, [story], out)
     reader = open_reader(copy)
     assert (reader.encoder.end, reader.encoder.ends) == (BEGIN, {BEGIN, END})
     assert trained_on(copy, teller.longest, story)[-1] == BEGIN
     assert open_teller(copy, OPENINGS).encoder.begin == BEGIN
-    weights = [load(ModelConfig(path=str(each))).model.state_dict() for each in (tiny_model, copy)]
+    weights = [load(ModelConfig(path=str(each))).model.state_dict() for each in (path, copy)]
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
 
 
-@pytest.mark.parametrize("tokens", [(END, END, BEGIN), (BEGIN, END), ()])
-def test_a_model_with_an_end_of_its_own_stays_as_it_is(tiny_model, tmp_path, tokens):
-    teller = open_teller(tiny_model, OPENINGS)
-    assert with_own_end(teller, ended_by(*tokens), tmp_path) == str(tiny_model)
-    assert not list(tmp_path.iterdir())
+def test_a_model_with_an_end_of_its_own_stays_as_it_is(tmp_path):
+    path, out = save_ending_by(tmp_path / "model", END, BEGIN), tmp_path / "out"
+    out.mkdir()
+    assert with_own_end(open_teller(path, OPENINGS), cut_behind_a_sentence(path), out) == str(path)
+    assert not list(out.iterdir())
 
 
 def test_an_opening_that_leaves_no_room_is_named(tiny_model):
@@ -123,9 +146,13 @@ def test_a_line_end_that_the_tokenizer_lacks_is_told_and_trained_on(tmp_path):
         assert teller.reads_back(story)
 
 
-def test_letters_of_a_real_model_have_no_line_end_either(shared_data):
-    teller = open_teller(shared_data / "weights" / "babyllama-tok105", [opening("One day, Tim")])
-    assert (teller.unknown, teller.encoder.begin, teller.encoder.ends) == ("<unk>", BEGIN, {BEGIN, END})
+def test_a_real_model_of_letters_has_no_line_end_and_ends_stories_by_beginning_others(shared_data, tmp_path):
+    openings = [opening("One day, Tim went to the park. He")]
+    teller = open_teller(shared_data / "weights" / "babyllama-tok105", openings)
+    assert (teller.unknown, teller.encoder.begin, teller.encoder.end) == ("<unk>", BEGIN, END)
+    stories = teller.tell(openings, seed=0, each=8)
+    assert not any(story.ended for story in stories)
+    assert open_teller(with_own_end(teller, stories, tmp_path), openings).encoder.end == BEGIN
 
 
 def test_a_chat_template_is_not_used(tmp_path):
