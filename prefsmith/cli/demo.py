@@ -34,6 +34,7 @@ def demo(
     with display() as shown:
         from prefsmith.methods.demo import demo as run  # inside: --help answers without torch
         from prefsmith.methods.demo import summary
+        from prefsmith.train.monitor import line_of
 
         def say(line: str) -> None:
             shown.finish()
@@ -41,8 +42,10 @@ def demo(
 
         def watch(row: Mapping[str, object], steps: int) -> None:
             step = row["step"]
-            if shown.screen.live or step == steps or (isinstance(step, int) and step % EVERY == 0):
+            if shown.screen.live:
                 shown.watch(row, steps)
+            elif step == steps or (isinstance(step, int) and step % EVERY == 0):
+                shown.say(f"     {line_of(row, steps)}")
 
         found = run(out, seed=seed, say=say, watch=watch)
         for line in ("", *summary(found), "", *_next(found.folder)):

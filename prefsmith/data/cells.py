@@ -15,6 +15,7 @@ Prompt = str | tuple[Message, ...]
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
+_THUMBS = {"up": 1.0, "down": 0.0, "desirable": 1.0, "undesirable": 0.0}  # words that say it in any container
 
 FOREIGN_ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's names
 
@@ -108,11 +109,12 @@ class Cells:
         value = self.required("label")
         if isinstance(value, bool) or value in (0, 1):
             return float(bool(value))
-        if not self.row.typed and isinstance(value, str) and value.strip().lower() in _TRUTH:
-            return _TRUTH[value.strip().lower()]
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if word in _THUMBS or (not self.row.typed and word in _TRUTH):
+            return _THUMBS.get(word, _TRUTH.get(word, 0.0))
         name = self.columns["label"]
         what = f"{name} is {_shown(value)}; it is true for a desirable answer and false for an undesirable one"
-        raise DataError("data.label", what, where=self.source, fix="give true or false")
+        raise DataError("data.label", what, where=self.source, fix="give true or false, or up or down")
 
     def identity(self) -> str:
         value = self.optional("id")

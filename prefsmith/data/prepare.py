@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from prefsmith.config import DataConfig
 from prefsmith.data.encode import Encoder, EncodingCounts
 from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.excerpt import excerpt_names
 from prefsmith.data.groups import Reading, read_groups
 from prefsmith.data.hub import Side
 from prefsmith.data.rejects import Rejects
+from prefsmith.data.schema import Schema
 from prefsmith.data.split import shared_prompts, split
 from prefsmith.data.views import Wanted, describe, view
 from prefsmith.errors import ConfigError, DataError
@@ -109,6 +111,7 @@ class Preparation:
             path, format=config.format, columns=config.columns, limit=config.limit, rejects=self.rejects, side=side
         )
         assert reading.schema is not None  # there is at least one group
+        self._refuse_examples(path, reading.schema)
         refused = len(self.rejects.rows) - before
         chosen = f" ({choice})" if (choice := reading.container.describe()) else ""
         self.say(f"{path}{chosen}: {reading.rows:,} rows; {reading.schema.describe()}")
@@ -126,6 +129,16 @@ class Preparation:
             **({"notes": dict(reading.notes)} if reading.notes else {}),
         }
         return reading
+
+    def _refuse_examples(self, path: str, schema: Schema) -> None:
+        """Examples without labels would all be taken for good answers by a loss that tells good from bad."""
+        wanted = next((each for each in self.wanted if each.kind == "unpaired" and not each.desirable_only), None)
+        if wanted is None or schema.format != "completion":
+            return
+        unread = f"; not read: {excerpt_names(schema.unused)}" if schema.unused else ""
+        what = f"{wanted.loss} learns from good and bad answers, and the rows have no label{unread}"
+        fix = "name the column that says it, data.columns.label=<your column>; for good answers alone, loss.name=sft"
+        raise DataError("data.label", what, where=path, fix=fix)
 
     def _encode(self, encoder: Encoder, groups: Sequence[Group], side: str) -> list[EncodedGroup]:
         encoder.counts = EncodingCounts()

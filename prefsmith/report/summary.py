@@ -138,9 +138,10 @@ def _accuracy_sentence(run: RecordedRun) -> str:
             f"less likely in {words}."
         )
     shorter = number(run.evaluations[-1], "shorter_accuracy") or 0.0
+    rule = "shorter" if shorter >= 0.5 else "longer"  # the one that is harder to beat
     return (
         f"On {accuracy.n:,.0f} held-out pairs the {_policy(run)} prefers the better answer in {words}; "
-        f"\u201cthe shorter is better\u201d gets {100 * shorter:.1f} %."
+        f"\u201cthe {rule} is better\u201d gets {100 * max(shorter, 1 - shorter):.1f} %."
     )
 
 

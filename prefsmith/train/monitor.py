@@ -135,9 +135,12 @@ def line_of(row: Mapping[str, object], steps: int) -> str:
     if row.get("split") == "eval":
         parts = [f"held out after step {row['step']}:", number("loss", ".4f"), number("margin", "+.3f")]
         for key, words in (("accuracy", "accuracy"), ("shorter_accuracy", '"the shorter is better"')):
-            if row.get(key) is not None:
-                bounds = f"[{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]"
-                parts.append(f"{words} {row[key]:.3f} {bounds}")
+            value, low, high = row.get(key), row.get(f"{key}_low"), row.get(f"{key}_high")
+            if not (isinstance(value, float) and isinstance(low, float) and isinstance(high, float)):
+                continue
+            if key == "shorter_accuracy" and value < 0.5:  # the rule that length alone makes hard to beat
+                words, value, low, high = '"the longer is better"', 1 - value, 1 - high, 1 - low
+            parts.append(f"{words} {value:.3f} [{low:.3f}, {high:.3f}]")
         return "  ".join(part for part in parts if part)
     parts = [
         f"step {row['step']}/{steps}",

@@ -8,7 +8,7 @@ import torch
 
 from prefsmith.errors import TrainingError
 from prefsmith.losses import resolve
-from prefsmith.train.monitor import MetricsLog, as_row, evidence, read_rows, require_finite, require_same_start
+from prefsmith.train.monitor import MetricsLog, as_row, evidence, line_of, read_rows, require_finite, require_same_start
 from prefsmith.train.step import Objective, Scored
 from prefsmith.types import Preferences, Ratings, SequenceScores
 
@@ -95,3 +95,13 @@ def test_a_log_that_has_lost_rows_says_so_and_keeps_the_rest(tmp_path):
     assert log.rewind(10_000) is False
     log.close()
     assert read_rows(tmp_path / "metrics.jsonl") == [{"step": 1}]
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.7, '"the shorter is better" 0.700 [0.600, 0.800]'), (0.2, '"the longer is better" 0.800 [0.700, 0.900]')],
+)
+def test_beside_the_accuracy_stands_the_length_rule_that_is_harder_to_beat(share, words):
+    row = {"split": "eval", "step": 3, "loss": 0.5, "shorter_accuracy": share}
+    row |= {"shorter_accuracy_low": share - 0.1, "shorter_accuracy_high": share + 0.1}
+    assert line_of(row, 3).endswith(words)
