@@ -229,11 +229,16 @@ def make_stream(
     return stream, list(with_mismatched(held, add_mismatched))
 
 
-def describe_stream(config: RunConfig, objective: Objective, stream: Stream, say: Say) -> None:
-    """How many steps of what, and what is odd about them."""
+def describe_stream(config: RunConfig, objective: Objective, stream: Stream, say: Say, *, done: int = 0) -> None:
+    """How many steps of what, and what is odd about them; `done` of them are behind."""
+    if done >= len(stream):
+        say(f"step {done} was the last: nothing is left to train")
+        return
     first, warmup = objective.terms[0].entry, config.optim.warmup_steps
     labels = "comparisons" if first.kind == "pairwise" else "completions" if first.desirable_only else "ratings"
-    say(f"{len(stream)} steps of {config.train.pairs_per_step} {labels}")
+    steps, most = len(stream), config.train.max_steps
+    ends = f"; the rows end before train.max_steps={most}" if most is not None and steps < most else ""
+    say(f"{steps} step{'s' * (steps != 1)} of {config.train.pairs_per_step} {labels}{ends}")
     if warmup >= len(stream):
         say(f"warning: optim.warmup_steps={warmup}, so the learning rate never gets beyond its warm-up")
 

@@ -166,7 +166,7 @@ class _Composition:
         with closing(MetricsLog(self.folder / "metrics.jsonl")) as log:
             trainer = self._trainer(models, stream, held, choices, store, log)
             done = self._go_back(trainer, checkpoint)
-            describe_stream(config, self.objective, stream, say)
+            describe_stream(config, self.objective, stream, say, done=done)
             steps = trainer.run(done, evaluate_first=checkpoint is not None and bool(checkpoint.state["unevaluated"]))
         samples.after(steps)
         export(models.policy.model, loaded.tokenizer, self.folder, template=encoder.renderer.template)

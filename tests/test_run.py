@@ -241,3 +241,14 @@ def test_real_pairs_on_a_real_model(tmp_path, shared_data):
         run = train(config)
         assert run.metrics[0]["loss"] == pytest.approx(start, rel=1e-9)
         assert AutoModelForCausalLM.from_pretrained(run.folder / "model").config.model_type == "llama"
+
+
+def test_what_is_left_to_train_is_said(tmp_path):
+    lines = []
+    config = config_for(tmp_path, pairs(20), train={"pairs_per_step": 32, "max_steps": 5})
+    fit(config, say=lines.append)
+    assert any(line.startswith("1 step of 32 comparisons; the rows end before train.max_steps=5") for line in lines)
+    lines.clear()
+    fit(config, resume=True, say=lines.append)
+    assert "step 1 was the last: nothing is left to train" in lines
+    assert not any("step of" in line for line in lines)
