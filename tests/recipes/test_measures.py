@@ -144,5 +144,12 @@ def test_divergence_is_at_the_temperature_of_the_stories_and_loss_at_one(tiny_mo
     assert found.simple_error == pytest.approx(stdev(scores) / math.sqrt(6))
     means = [fmean(scores[:3]), fmean(scores[3:])]
     assert found.score.error == pytest.approx(stdev(means) / math.sqrt(2))
+    text_words = [story.answer.text.replace(".", "").split()[:-1] for story in found.stories]
+    own = [word for each in text_words for word in each]
+    assert found.known.value == pytest.approx(own.count("ran") / len(own))
+    assert 0 < found.known.value < 1
+    assert found.distinct.value == distinct_share(found.stories)
+    assert found.loss.value == loss_per_character(found.stories)
+    assert found.divergence.value == pytest.approx(fmean(story.divergence for story in found.stories))
     itself = measure(start, start, answers, RULES["share"], frozenset())
     assert {story.divergence for story in itself.stories} == {0.0}
