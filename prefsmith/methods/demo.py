@@ -18,7 +18,6 @@ import torch
 
 from prefsmith import report
 from prefsmith.config import RunConfig
-from prefsmith.errors import ConfigError
 from prefsmith.evaluate.frontier import Best, best_at, curve
 from prefsmith.evaluate.reader import Reader, open_reader
 from prefsmith.evaluate.samples import Answer, answer_divergence, draw
@@ -30,6 +29,7 @@ from prefsmith.model.generate import Sampling
 from prefsmith.model.scratch import new_model
 from prefsmith.records import Group
 from prefsmith.run import Watch, fit
+from prefsmith.train.folder import free_folder
 
 Say = Callable[[str], None]
 
@@ -87,7 +87,7 @@ def demo(out: Path | None, *, seed: int = 0, say: Say = print, watch: Watch | No
         ConfigError: the folder is not empty.
     """
     started = time.perf_counter()
-    folder = _free_folder(out)
+    folder = free_folder(out, "runs/demo")
     with _one_thread():
         say(f"1/5  A corpus: {REVIEWS:,} short reviews from a grammar, whose true reward is known")
         corpus = _write(folder / "reviews.jsonl", [each.as_row() for each in write_reviews(REVIEWS, seed)])
@@ -243,25 +243,6 @@ def _numbers(value: Mean | Share) -> dict[str, float]:
 def _interval(value: Mean | Share) -> str:
     sign = "+" if isinstance(value, Mean) else ""
     return f"{value.value:{sign}.2f} [{value.low:{sign}.2f}, {value.high:{sign}.2f}]"
-
-
-def _free_folder(out: Path | None) -> Path:
-    """The folder, made; the first free one where none is named.
-
-    Raises:
-        ConfigError: it is not empty.
-    """
-    if out is None:
-        names = ("runs/demo", *(f"runs/demo-{number}" for number in range(2, 10**6)))
-        out = next(Path(name) for name in names if not Path(name).exists())
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError("run.exists", "the folder is not empty", where=str(out), fix="give another one with --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        what = f"the folder cannot be made: {error.strerror}"
-        raise ConfigError("run.folder", what, where=str(out), fix="give another one with --out") from error
-    return out
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:

@@ -34,6 +34,25 @@ def with_folder(config: RunConfig, *, resume: bool) -> RunConfig:
     return config.model_copy(update={"out": f"runs/{stem}-{next(numbers)}"})
 
 
+def free_folder(out: Path | None, default: str) -> Path:
+    """A folder with nothing in it, made: `out`, or the first free one of default, default-2, default-3, ...
+
+    Raises:
+        ConfigError: something is in it, or it cannot be made.
+    """
+    if out is None:
+        names = (default, *(f"{default}-{number}" for number in range(2, 10**6)))
+        out = next(Path(name) for name in names if not Path(name).exists())
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError("run.exists", "the folder is not empty", where=str(out), fix="give another one with --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder cannot be made: {error.strerror}"
+        raise ConfigError("run.folder", what, where=str(out), fix="give another one with --out") from error
+    return out
+
+
 def claim(folder: Path, config: RunConfig, resume: bool) -> None:
     """Make the folder, or make sure that what is in it may be gone on with.
 

@@ -17,6 +17,7 @@ from prefsmith.feedback.label import Judged, by_rule
 from prefsmith.files import write_durably
 from prefsmith.run import Watch, fit
 from prefsmith.settings import Settings, build
+from prefsmith.train.folder import free_folder
 from story.account import Account
 from story.measures import Comparison, Measured, measure, vocabulary
 from story.openings import Openings, own_openings, read_openings
@@ -73,7 +74,7 @@ def teach(
     each, wanted = _stories_each(samples, sets), RULES[rule]
     start = open_teller(model, sets.all())
     check_places(_config(settings, model=start.origin))  # an adapter can be asked, and not trained by itself
-    folder = _new_folder(out)
+    folder = free_folder(out, "runs/stories")
     noise = range(DRAWS * seed, DRAWS * (seed + 1))
 
     if start.encoder.tokenizer.chat_template:
@@ -168,7 +169,7 @@ def _stories_each(samples: int, sets: Openings) -> int:
 
 def _with_own_end(start: Teller, stories: Sequence[Answer], sets: Openings, folder: Path, say: Say) -> Teller:
     """The model that is trained: its end token is the one that it writes."""
-    origin = with_own_end(start, stories, _new_folder(folder))
+    origin = with_own_end(start, stories, free_folder(folder, "start"))
     ended = sum(story.ended for story in stories) / len(stories)
     say(f"     {ended:.1%} of the stories end within {start.longest} tokens; the others are cut there")
     if origin == start.origin:
@@ -228,25 +229,6 @@ def _rows(policy: str, name: str, measured: Measured) -> Iterable[Mapping[str, o
             "tokens": len(story.answer.ids),
             "ended": story.answer.ended,
         }
-
-
-def _new_folder(out: Path | None) -> Path:
-    """The folder, made; the first free one where none is named.
-
-    Raises:
-        ConfigError: it is not empty, or cannot be made.
-    """
-    if out is None:
-        names = ("runs/stories", *(f"runs/stories-{number}" for number in range(2, 10**6)))
-        out = next(Path(name) for name in names if not Path(name).exists())
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError("run.exists", "the folder is not empty", where=str(out), fix="give another one with --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        what = f"the folder cannot be made: {error.strerror}"
-        raise ConfigError("run.folder", what, where=str(out), fix="give another one with --out") from error
-    return out
 
 
 def _write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> Path:
