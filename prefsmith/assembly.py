@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,7 +30,7 @@ from prefsmith.model.load import (
     require_full_precision,
 )
 from prefsmith.model.reference import make_reference
-from prefsmith.model.score import Frozen, Scorer
+from prefsmith.model.score import Frozen, Path, Scorer
 from prefsmith.train.optim import count
 from prefsmith.train.step import Objective
 from prefsmith.types import Batch
@@ -147,7 +147,7 @@ def make_models(
     say: Say,
     *,
     max_length: int | None,
-    attention: Any = "auto",  # noqa: ANN401
+    attention: Literal["auto"] | Path = "auto",
 ) -> Models:
     """Policy and reference, and the path on which they are run.
 

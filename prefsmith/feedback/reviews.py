@@ -8,6 +8,7 @@ A review has one hidden mood, which decides between good and bad words.
 import math
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 GOOD = {"great": 1.0, "lovely": 0.8, "superb": 1.5, "fine": 0.4, "moving": 0.7}
@@ -57,8 +58,8 @@ def true_reward(text: str) -> float:
     Reward and KL are on one scale: two reviews whose rewards differ by r are told apart with odds exp(r).
     """
     words = text.split()
-    before = ["", *words]
-    total = sum(_VALUES.get(word, 0.0) * (-0.5 if last == "not" else 1.0) for last, word in zip(before, words))  # noqa: B905
+    neighbours = pairwise(["", *words])
+    total = sum(_VALUES.get(word, 0.0) * (-0.5 if before == "not" else 1.0) for before, word in neighbours)
     return _LARGEST * math.tanh(total / _LARGEST)
 
 

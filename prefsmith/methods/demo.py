@@ -18,6 +18,7 @@ import torch
 
 from prefsmith import report
 from prefsmith.config import RunConfig
+from prefsmith.errors import TrainingError
 from prefsmith.evaluate.frontier import Best, best_at, curve
 from prefsmith.evaluate.reader import Reader, open_reader
 from prefsmith.evaluate.samples import Answer, answer_divergence, draw
@@ -85,18 +86,19 @@ def demo(out: Path | None, *, seed: int = 0, say: Say = print, watch: Watch | No
 
     Raises:
         ConfigError: the folder is not empty.
+        TrainingError: the disk is full or fails.
     """
     started = time.perf_counter()
     folder = free_folder(out, "runs/demo")
     with _one_thread():
         say(f"1/5  A corpus: {REVIEWS:,} short reviews from a grammar, whose true reward is known")
-        corpus = _write(folder / "reviews.jsonl", [each.as_row() for each in write_reviews(REVIEWS, seed)])
+        corpus = _write_rows(folder / "reviews.jsonl", [each.as_row() for each in write_reviews(REVIEWS, seed)])
         say("2/5  A small language model learns the corpus from scratch (sft)")
         new = new_model(folder / "new", WORDS, longest=32, seed=seed)
         sft = fit(_sft(new, corpus, folder / "sft", seed), say=_quiet, watch=watch).folder / "model"
         say("3/5  It writes answers; a judge that errs compares them (Bradley-Terry on the true reward)")
         judged = _judged(sft, seed)
-        pairs = _write(folder / "pairs.jsonl", [each.as_row() for each in judged])
+        pairs = _write_rows(folder / "pairs.jsonl", [each.as_row() for each in judged])
         right = sum(each.gap > 0 for each in judged) / len(judged)
         say(f"     {len(judged):,} pairs; {right:.0%} of the verdicts agree with the reward")
         say(f"4/5  DPO, beta {BETA:g}")
@@ -106,7 +108,7 @@ def demo(out: Path | None, *, seed: int = 0, say: Say = print, watch: Watch | No
     gain = mean([new - old for new, old in zip(after.rewards, before.rewards, strict=True)])
     best = best_at(frontier, after.kl.value)
     evidence = _evidence(before, after, curve(frontier, max(3.0, 1.5 * after.kl.value)))
-    write_durably(dpo / "evidence.json", json.dumps(evidence, indent=1).encode())
+    _write(dpo / "evidence.json", json.dumps(evidence, indent=1))
     report.write(dpo)
     return Demo(dpo, before, after, gain, best, time.perf_counter() - started)
 
@@ -245,8 +247,16 @@ def _interval(value: Mean | Share) -> str:
     return f"{value.value:{sign}.2f} [{value.low:{sign}.2f}, {value.high:{sign}.2f}]"
 
 
-def _write(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
-    write_durably(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+def _write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    return _write(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        write_durably(path, text.encode())
+    except OSError as error:
+        what = f"the demo cannot be written: {error.strerror}"
+        raise TrainingError("run.write", what, where=str(path), fix="make room, or give another --out") from error
     return path
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from prefsmith.data.groups import read_groups
-from prefsmith.errors import ConfigError
+from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.methods import demo as module
 from prefsmith.methods.demo import demo, summary
 from prefsmith.settings import load_settings
@@ -74,3 +74,13 @@ def test_the_next_free_folder_is_taken(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "demo").mkdir(parents=True)
     assert str(demo(None, say=quiet, watch=lambda row, steps: None).folder) == "runs/demo-2/dpo"
+
+
+def test_a_full_disk_is_told(small, tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_durably", full)
+    with pytest.raises(TrainingError, match="No space left") as caught:
+        demo(tmp_path / "demo", say=quiet)
+    assert caught.value.code == "run.write" and caught.value.where.endswith("reviews.jsonl")
