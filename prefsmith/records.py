@@ -74,10 +74,31 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """Completion `completion` was judged on its own: value 1 is desirable, 0 undesirable."""
+    """Completion `completion` was judged on its own.
+
+    Value 1 is desirable, 0 undesirable; for a loss that needs scores, the share of the prompt's completions that score
+    no higher.
+    """
 
     completion: int
     value: float
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Completions of one prompt, the best first.
+
+    Args:
+        order: indices into the group's completions.
+        tiers: of each, 0 is the best, never falling; completions of one tier are tied.
+        scores: of each, larger is better; empty where there are only ranks.
+        weight: how much the list counts, >= 0.
+    """
+
+    order: tuple[int, ...]
+    tiers: tuple[int, ...]
+    scores: tuple[float, ...] = ()
     weight: float = 1.0
 
 

@@ -7,6 +7,8 @@ Axes
     scored  scored tokens, in token order, which is also seq order
     pair    comparisons
     rating  ratings
+    list    ranked lists of completions of one prompt
+    item    places in the lists, one list behind the other
 Log-probabilities are natural (nats), summed in float64 over the scored tokens of a completion.
 """
 
@@ -44,7 +46,7 @@ class Ratings:
     """Which completions were judged on their own."""
 
     seq: Int[Tensor, " rating"]  # index into the seq axis
-    value: Float64[Tensor, " rating"]  # 1 desirable, 0 undesirable
+    value: Float64[Tensor, " rating"]  # 1 desirable, 0 undesirable; for a loss that needs scores a share in [0, 1]
     weight: Float64[Tensor, " rating"]  # data weight, >= 0
     mismatched: Int[Tensor, " mismatched"] | None = None  # sequences that answer another prompt, for KTO's KL term
 
@@ -57,7 +59,29 @@ class Ratings:
         return replace(self, seq=self.seq + by, mismatched=mismatched)
 
 
-Labels = Preferences | Ratings
+@dataclass(frozen=True, slots=True)
+class Rankings:
+    """Lists of completions of one prompt, the best first."""
+
+    items: Int[Tensor, " item"]  # index into the seq axis; list i has the items starts[i] to starts[i + 1]
+    starts: Int[Tensor, " bounds"]  # one more than there are lists
+    tier: Int[Tensor, " item"]  # 0 is the best, never falling within a list; completions of one tier are tied
+    scores: Float64[Tensor, " item"]  # a judge's number, larger is better; NaN where there are only ranks
+    weight: Float64[Tensor, " list"]  # data weight, >= 0
+
+    def __len__(self) -> int:
+        return self.weight.shape[0]
+
+    def offset(self, by: int) -> "Rankings":
+        """The same lists, where `by` sequences stand in front."""
+        return replace(self, items=self.items + by)
+
+    def owner(self) -> Int[Tensor, " item"]:
+        """The list that each item belongs to."""
+        return torch.repeat_interleave(torch.arange(len(self)), self.starts.diff())
+
+
+Labels = Preferences | Ratings | Rankings
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +129,10 @@ class SequenceScores:
     policy: Nats
     reference: Nats | None
     tokens: Int[Tensor, " seq"]  # scored tokens, >= 1
-    per_token: PerToken | None = None  # there if and only if the loss declares that it needs it
+    # The rest is there if and only if a loss declares that it needs it.
+    per_token: PerToken | None = None
+    confidence: Nats | None = None  # mean over tokens of log policy(y_t) - log sum_v policy(v)^2, without gradient
+    kl: Nats | None = None  # sum over tokens of KL(reference(. | x, y_<t) || policy(. | x, y_<t)), >= 0
 
     def log_ratio(self) -> Nats:
         """log policy(y|x) - log reference(y|x).
@@ -118,6 +145,23 @@ class SequenceScores:
         return self.policy - self.reference
 
 
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """What a model says of each scored token; the optional parts are there where they were asked for."""
+
+    policy: TokenNats  # log-probability of the token
+    confidence: TokenNats | None = None  # log policy(y_t) - log sum_v policy(v)^2, without gradient
+    kl: TokenNats | None = None  # KL(reference(. | x, y_<t) || policy(. | x, y_<t)), over the whole vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSlopes:
+    """The derivative of an objective by what `TokenScores` holds; None where it depends on none of it."""
+
+    policy: TokenNats
+    kl: TokenNats | None = None
+
+
 def join_scores(parts: list[SequenceScores]) -> SequenceScores:
     """Scores of several batches as those of one, in the same order."""
     references = [part.reference for part in parts if part.reference is not None]
@@ -127,7 +171,14 @@ def join_scores(parts: list[SequenceScores]) -> SequenceScores:
         reference=torch.cat(references) if references else None,
         tokens=torch.cat([part.tokens for part in parts]),
         per_token=_join_tokens(tokens) if tokens else None,
+        confidence=_joined([part.confidence for part in parts]),
+        kl=_joined([part.kl for part in parts]),
     )
+
+
+def _joined(parts: Sequence[Nats | None]) -> Nats | None:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if there else None
 
 
 def _join_tokens(parts: list[PerToken]) -> PerToken:
@@ -149,8 +200,11 @@ def join_labels(parts: Sequence[Labels], seqs: Sequence[int]) -> Labels:
     moved = [part.offset(sum(seqs[:index])) for index, part in enumerate(parts)]
     comparisons = [part for part in moved if isinstance(part, Preferences)]
     ratings = [part for part in moved if isinstance(part, Ratings)]
-    if comparisons and ratings:
+    rankings = [part for part in moved if isinstance(part, Rankings)]
+    if max(len(comparisons), len(ratings), len(rankings)) < len(moved):
         raise ValueError("labels of different kinds cannot be joined")
+    if rankings:
+        return _join_rankings(rankings)
     return _join_ratings(ratings) if ratings else join_preferences(comparisons)
 
 
@@ -172,4 +226,15 @@ def _join_ratings(parts: Sequence[Ratings]) -> Ratings:
         value=torch.cat([part.value for part in parts]),
         weight=torch.cat([part.weight for part in parts]),
         mismatched=torch.cat(mismatched) if mismatched else None,
+    )
+
+
+def _join_rankings(parts: Sequence[Rankings]) -> Rankings:
+    lengths = torch.cat([part.starts.diff() for part in parts])
+    return Rankings(
+        items=torch.cat([part.items for part in parts]),
+        starts=torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]),
+        tier=torch.cat([part.tier for part in parts]),
+        scores=torch.cat([part.scores for part in parts]),
+        weight=torch.cat([part.weight for part in parts]),
     )

@@ -44,7 +44,7 @@ def _page(page: Page) -> Iterator[str]:
     yield table(("setting", "default", "may be", "what it does"), settings) if settings else "None of its own."
     yield "## What it declares"
     start = ", ".join(f"{value:.6g} ({label})" for label, value in (page.start or {}).items())
-    domain = f"computed as it stands up to {entry.domain:g} nats from the reference, beyond along the tangent"
+    domain = f"computed as it stands for log-ratios in {entry.domain}, beyond along the tangent"
     facts = {
         "reads": page.reads,
         "reference": "needed" if entry.needs_reference else "none",

@@ -1,5 +1,6 @@
 """A loss's page as data: what its docstring, its signature and its registration say about it."""
 
+import dataclasses
 import inspect
 import math
 import re
@@ -13,7 +14,13 @@ from prefsmith.losses.registry import LOSSES, Entry, Range, find
 from prefsmith.types import Preferences, Ratings, SequenceScores
 
 SECTIONS = ("Args", "Returns", "Raises", "Source")
-ROWS = {"pairs": "pairs.jsonl", "ratings": "thumbs.jsonl", "desirable completions": "answers.jsonl"}
+ROWS = {
+    "pairs": "pairs.jsonl",
+    "ratings": "thumbs.jsonl",
+    "desirable completions": "answers.jsonl",
+    "ranked lists": "ranked.jsonl",
+}
+SIDES = {"pairwise": ("chosen", "rejected"), "unpaired": ("desirable", "undesirable"), "listwise": ("best", "worst")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +50,8 @@ class Page:
     @property
     def reads(self) -> str:
         """What kind of row it learns from."""
-        if self.entry.kind == "pairwise":
-            return "pairs"
+        if self.entry.kind != "unpaired":
+            return "pairs" if self.entry.kind == "pairwise" else "ranked lists"
         return "desirable completions" if self.entry.desirable_only else "ratings"
 
     @property
@@ -73,7 +80,9 @@ class Page:
     @property
     def first_move(self) -> str:
         """What the first update does to the log-probabilities."""
-        sides = ("chosen", "rejected") if self.entry.kind == "pairwise" else ("desirable", "undesirable")
+        if self.entry.first_move is None:
+            return "depends on the data"
+        sides = SIDES[self.entry.kind]
         verbs = {1: "raises", -1: "lowers", 0: "has no say on"}
         (first, second) = (f"{verbs[move]} {side}" for move, side in zip(self.entry.first_move, sides, strict=True))
         return f"{first}, {second}"
@@ -108,8 +117,8 @@ class Page:
             "across_step": entry.across_step,
             "mismatched": entry.mismatched,
             "start": self.start,
-            "first_move": list(entry.first_move),
-            "domain": entry.domain,
+            "first_move": entry.first_move and list(entry.first_move),
+            "domain": dataclasses.asdict(entry.domain),
             "body": list(self.body),
             "value": self.value,
             "source": self.source,

@@ -1,8 +1,11 @@
 """What the rest of the program may know about a loss.
 
-A loss is a pure function of scores and labels that returns one value per comparison or rating. Its keyword-only
-parameters are its settings, their annotations the types and ranges; its docstring is its page; its registration puts
-it on the command line and under the contract tests. Adding one touches one file.
+A loss is a pure function of scores and labels that returns one value per comparison, rating or ranked list. Its
+keyword-only parameters are its settings, their annotations the types and ranges; its docstring is its page; its
+registration puts it on the command line and under the contract tests. Adding one touches one file.
+
+A loss with memory takes `state` as its third argument, one that draws takes `noise` behind that: everything it knows
+comes in through its arguments.
 """
 
 import inspect
@@ -17,11 +20,16 @@ from prefsmith.errors import ConfigError, nearest
 from prefsmith.types import Labels, SequenceScores
 
 Losses = Float64[Tensor, " label"]
-"""One value per comparison or rating, in the order of the labels."""
+"""One value per comparison, rating or ranked list, in the order of the labels."""
 
 LossFn = Callable[..., Losses]
-Kind = Literal["pairwise", "unpaired"]
-Need = Literal["reference", "per_token"]
+State = Mapping[str, float]
+Noise = Float64[Tensor, " label"]
+"""One uniform number in (0, 1) per label."""
+
+Kind = Literal["pairwise", "unpaired", "listwise"]
+Need = Literal["reference", "per_token", "confidence", "kl", "scores", "score_order"]
+"""`scores`: every label has a judge's numbers; `score_order`: and chosen's is above rejected's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +56,59 @@ NonNegative = Annotated[float, Range(0.0, float("inf"), open_high=True)]
 
 
 @dataclass(frozen=True, slots=True)
+class Domain:
+    """Where a loss is computed as it stands; beyond, it is continued linearly and counted.
+
+    Args:
+        low: least log policy - log reference of a completion (log policy for a loss without a reference), in nats.
+        high: most of it.
+        per_token: whether the bounds are for the mean over the completion's tokens.
+    """
+
+    low: float = -1e5
+    high: float = 1e5
+    per_token: bool = False
+
+    def __str__(self) -> str:
+        return f"[{self.low:g}, {self.high:g}] nats{' per token' if self.per_token else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a loss carries from one optimiser step to the next.
+
+    Args:
+        start: the state before the first step, by the loss's settings.
+        advance: the state after a step, `(state, scores, labels, **settings)`. The scores are those of the whole
+            training step, without gradient; evaluation never advances.
+    """
+
+    start: Callable[..., State]
+    advance: Callable[..., State]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A loss and the facts it declares.
 
     Args:
         name: its name in settings.
-        fn: the function itself, `.fn(scores, labels, **settings)`.
-        kind: whether it reads comparisons or ratings.
-        needs: what the scores must hold beside the policy's log-probabilities.
+        fn: the function itself, `.fn(scores, labels, [state], [noise], **settings)`.
+        kind: whether it reads comparisons, ratings or ranked lists.
+        needs: what scores and labels must hold beside the policy's log-probabilities.
         soft_labels: what a probability between 0 and 1 means in it; None where it means nothing and is refused.
+        neutral_tie: whether probability 1/2 pulls nowhere where policy equals reference (or says the same of both
+            sides), as far as it takes soft labels.
         across_step: whether a value depends on other comparisons. Such a loss gets the whole step at once.
         mismatched: whether it looks at answers to other prompts.
         desirable_only: whether undesirable completions are of no use to it.
+        memory: what it carries from step to step; None for most.
+        random: whether it draws: it is given `noise` in training and None in evaluation, where nothing is drawn.
         start: its value where policy equals reference, as a function of scores, labels and settings; None where the
             value depends on the policy itself.
-        first_move: the sign of the first change of log-probability that lowers it, for (chosen, rejected) or
-            (desirable, undesirable); 0 where it has no say.
-        domain: largest |log policy - log reference| (or |log policy| without a reference), in nats, at which it is
-            computed as it stands; beyond, it is continued linearly and counted.
+        first_move: the sign of the first change of log-probability that lowers it, for (chosen, rejected),
+            (desirable, undesirable) or (best, worst); 0 where it has no say; None where it depends on the data.
+        domain: where it is computed as it stands.
     """
 
     name: str
@@ -73,12 +116,15 @@ class Entry:
     kind: Kind
     needs: frozenset[Need]
     soft_labels: str | None
+    neutral_tie: bool
     across_step: bool
     mismatched: bool
     desirable_only: bool
+    memory: Memory | None
+    random: bool
     start: Callable[..., Losses] | None
-    first_move: tuple[int, int]
-    domain: float
+    first_move: tuple[int, int] | None
+    domain: Domain
 
     @property
     def settings(self) -> dict[str, inspect.Parameter]:
@@ -105,9 +151,25 @@ class Term:
     settings: Mapping[str, Any]
     weight: float = 1.0
 
-    def __call__(self, scores: SequenceScores, labels: Labels) -> Losses:
-        """The loss of each comparison or rating."""
-        return self.entry.fn(scores, labels, **self.settings)
+    def __call__(
+        self, scores: SequenceScores, labels: Labels, state: State | None = None, noise: Noise | None = None
+    ) -> Losses:
+        """The loss of each label. Without a state it is the one before the first step; without noise none is drawn."""
+        more: list[object] = []
+        if self.entry.memory is not None:
+            more.append(self.first_state() if state is None else state)
+        if self.entry.random:
+            more.append(noise)
+        return self.entry.fn(scores, labels, *more, **self.settings)
+
+    def first_state(self) -> State:
+        """What a loss with memory knows before the first step; nothing for others."""
+        return {} if self.entry.memory is None else self.entry.memory.start(**self.settings)
+
+    def next_state(self, state: State, scores: SequenceScores, labels: Labels) -> State:
+        """What it knows after a step; `scores` are those of the whole step, without gradient."""
+        memory = self.entry.memory
+        return state if memory is None else memory.advance(state, scores, labels, **self.settings)
 
     def start(self, scores: SequenceScores, labels: Labels) -> Losses | None:
         """What the loss declares for a policy that equals its reference."""
@@ -121,6 +183,7 @@ class Term:
 
 
 LOSSES: dict[str, Entry] = {}
+ANYWHERE = Domain()
 
 
 def loss(
@@ -129,12 +192,15 @@ def loss(
     kind: Kind,
     needs: tuple[Need, ...] = (),
     soft_labels: str | None = None,
+    neutral_tie: bool = True,
     across_step: bool = False,
     mismatched: bool = False,
     desirable_only: bool = False,
+    memory: Memory | None = None,
+    random: bool = False,
     start: Callable[..., Losses] | None = None,
-    first_move: tuple[int, int],
-    domain: float = 1e5,
+    first_move: tuple[int, int] | None,
+    domain: Domain = ANYWHERE,
 ) -> Callable[[LossFn], LossFn]:
     """Register the decorated function under `name`; the facts are those of `Entry`."""
 
@@ -146,9 +212,12 @@ def loss(
             kind=kind,
             needs=frozenset(needs),
             soft_labels=soft_labels,
+            neutral_tie=neutral_tie,
             across_step=across_step,
             mismatched=mismatched,
             desirable_only=desirable_only,
+            memory=memory,
+            random=random,
             start=start,
             first_move=first_move,
             domain=domain,

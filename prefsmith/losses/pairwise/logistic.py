@@ -4,9 +4,8 @@ import math
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 
-from prefsmith.losses.pairwise.margin import Margins, margin
+from prefsmith.losses.pairwise.margin import Margins, cross_entropy, margin
 from prefsmith.losses.registry import Positive, Range, loss
 from prefsmith.types import Preferences, SequenceScores
 
@@ -55,4 +54,4 @@ def dpo(
     """
     h = beta * margin(scores, prefs)
     p = prefs.prob * (1 - label_smoothing) + (1 - prefs.prob) * label_smoothing
-    return -p * F.logsigmoid(h) - (1 - p) * F.logsigmoid(-h)
+    return cross_entropy(h, p)
