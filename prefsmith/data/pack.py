@@ -45,31 +45,39 @@ def pack(groups: Sequence[EncodedGroup], *, mismatched: bool = True) -> Batch:
     scored: list[bool] = []
     prompts: list[tuple[int, int]] = []
     completions: list[tuple[int, int, int]] = []
-    firsts: list[int] = []
-    foreign: list[int] = []
     for number, group in enumerate(groups):
         prompts.append((len(ids), len(ids) + len(group.prompt)))
         ids += group.prompt
         scored += [False] * len(group.prompt)
-        firsts.append(len(completions))
-        own = len(group.completions)
-        for place, completion in enumerate((*group.completions, *(group.mismatched if mismatched else ()))):
-            if place >= own:
-                foreign.append(len(completions))
+        for completion in (*group.completions, *(group.mismatched if mismatched else ())):
             completions.append((number, len(ids), len(ids) + len(completion.ids)))
             ids += completion.ids
             scored += _scored(completion)
+    labels, compared = labels_of(groups, mismatched=mismatched)
     return Batch(
         ids=torch.tensor(ids),
         prompts=torch.tensor(prompts),
         completions=torch.tensor(completions),
         scored=torch.tensor(scored),
-        labels=_labels(groups, firsts, foreign if mismatched else []),
-        compared=_preferences(
-            [(first, each) for first, group in zip(firsts, groups, strict=True) for each in group.compared]
-        ),
+        labels=labels,
+        compared=compared,
         sources=tuple(group.group.source for group in groups),
     )
+
+
+def labels_of(groups: Sequence[EncodedGroup], *, mismatched: bool = True) -> tuple[tuple[Labels, ...], Preferences]:
+    """The labels of each term, and what the data says of pairs, where the groups' completions stand in their order."""
+    firsts: list[int] = []
+    foreign: list[int] = []
+    seqs = 0
+    for group in groups:
+        firsts.append(seqs)
+        seqs += len(group.completions)
+        if mismatched:
+            foreign += range(seqs, seqs + len(group.mismatched))
+            seqs += len(group.mismatched)
+    compared = [(first, each) for first, group in zip(firsts, groups, strict=True) for each in group.compared]
+    return _labels(groups, firsts, foreign), _preferences(compared)
 
 
 def _scored(completion: EncodedCompletion) -> list[bool]:
