@@ -22,7 +22,8 @@ from prefsmith.data.views import View
 from prefsmith.losses import resolve
 from prefsmith.model.score import PATHS, Frozen, Scorer
 from prefsmith.records import Comparison, Completion, Group
-from prefsmith.train.step import Objective, accumulate_step
+from prefsmith.train.objective import Objective
+from prefsmith.train.step import accumulate_step
 
 
 def pairs(count: int, vocabulary: int, prompt: int, completion: int, seed: int = 0) -> list[EncodedGroup]:

@@ -18,7 +18,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from prefsmith.losses import resolve
 from prefsmith.model import thicket
 from prefsmith.model.score import Frozen, Scorer
-from prefsmith.train.step import Objective, accumulate_step
+from prefsmith.train.objective import Objective
+from prefsmith.train.step import accumulate_step
 
 
 def main() -> None:

@@ -31,8 +31,8 @@ from prefsmith.model.load import (
 )
 from prefsmith.model.reference import make_reference
 from prefsmith.model.score import Frozen, Path, Scorer
+from prefsmith.train.objective import Objective
 from prefsmith.train.optim import count
-from prefsmith.train.step import Objective
 from prefsmith.types import Batch
 
 Say = Callable[[str], None]

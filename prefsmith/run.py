@@ -43,8 +43,8 @@ from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, lock
 from prefsmith.train.folder import claim, environment, with_folder, write_outcome, write_records
 from prefsmith.train.loop import Rhythm, Row, Trainer
 from prefsmith.train.monitor import MetricsLog, line_of, read_rows
+from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
-from prefsmith.train.step import Objective
 
 Watch = Callable[[Row, int], None]
 
@@ -239,8 +239,10 @@ class _Composition:
     ) -> Trainer:
         config, budget = self.config, self.config.train.token_budget
 
-        def evaluate() -> Row:
-            return held_out(Frozen(models.policy), models.reference, self.objective, held, token_budget=budget).row
+        def evaluate(states: States) -> Row:
+            return held_out(
+                Frozen(models.policy), models.reference, self.objective, held, token_budget=budget, states=states
+            ).row
 
         return Trainer(
             models.policy,

@@ -113,10 +113,8 @@ def _details(page: "Page") -> dict[str, list[str]]:
     start = page.start
     values = ", ".join(f"{value:.6g} ({label})" for label, value in (start or {}).items())
     across = "It depends on the other rows of the step." if entry.across_step else "Each row's stands by itself."
-    domain = (
-        f"Computed as it stands for {'log-ratios' if entry.needs_reference else 'log-probabilities'} in {entry.domain}, "
-        "beyond along the tangent."
-    )
+    measured = "log-ratios" if entry.needs_reference else "log-probabilities"
+    domain = f"Computed as it stands for {measured} in {entry.domain}, beyond along the tangent."
     return {
         "Settings": settings or ["none"],
         "What it reads": [f"{page.reads}; {'a reference is needed' if entry.needs_reference else 'no reference'}."],

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.evaluate.stats import Share, wilson
-from prefsmith.model.score import Scores
+from prefsmith.model.score import Frozen, Scores
 from prefsmith.train.monitor import as_row, evidence
-from prefsmith.train.step import Objective, score_step
+from prefsmith.train.objective import Objective, States
+from prefsmith.train.step import score_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,12 @@ class HeldOut:
 
 def held_out(
     policy: Scores,
-    reference: Scores | None,
+    reference: Frozen | None,
     objective: Objective,
     groups: Sequence[EncodedGroup],
     *,
     token_budget: int,
+    states: States | None = None,
 ) -> HeldOut:
     """Score held-out rows as one step; nothing is trained.
 
@@ -42,8 +44,9 @@ def held_out(
         objective: the loss whose value is reported.
         groups: at least one.
         token_budget: most tokens of a forward.
+        states: what the losses remember of training; None before its first step.
     """
-    scored = score_step(policy, reference, objective, groups, token_budget)
+    scored = score_step(policy, reference, objective, groups, token_budget, states=states)
     seen = evidence(scored)
     accuracy = None if seen.accuracy is None else wilson(seen.accuracy * seen.effective, seen.effective)
     shorter = shorter_is_better(groups)

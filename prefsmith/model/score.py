@@ -7,11 +7,11 @@ padded   one sequence a row, padded at the end, through the model's own attentio
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float64
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
 from prefsmith.model.adapters import unwrapped
@@ -19,13 +19,24 @@ from prefsmith.model.attention import FOREST, no_mask
 from prefsmith.model.forest import forest, pad, unshare
 from prefsmith.model.head import Head
 from prefsmith.model.logprobs import Logprobs, Rows, Targets
-from prefsmith.types import Batch, TokenNats
+from prefsmith.types import Batch, TokenNats, TokenScores, TokenSlopes
 
 Path = Literal["shared", "packed", "padded"]
 PATHS: tuple[Path, ...] = ("shared", "packed", "padded")
 
-Weigh = Callable[[Float64[Tensor, " scored"]], Float64[Tensor, " scored"]]
-"""Token log-probabilities to the derivative of the objective by each of them."""
+Weigh = Callable[[TokenScores], TokenSlopes]
+"""Scores of tokens to the derivative of the objective by each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is wanted of a token beside its log-probability; `TokenScores` says what each is."""
+
+    confidence: bool = False
+    kl: bool = False
+
+
+NOTHING_MORE = Asked()
 
 
 @runtime_checkable
@@ -34,6 +45,10 @@ class Scores(Protocol):
 
     def token_nats(self, batch: Batch) -> TokenNats:
         """Log-probability of each scored token, in nats, float64 on the CPU."""
+        ...
+
+    def token_scores(self, batch: Batch, asked: Asked = NOTHING_MORE, reference: "Frozen | None" = None) -> TokenScores:
+        """The same with what is asked; `reference` is what the KL divergence is measured from."""
         ...
 
 
@@ -75,17 +90,27 @@ class Scorer:
         """Log-probability of each scored token, without gradient, float64 on the CPU."""
         return self.token_logprobs(batch).to("cpu", torch.float64)
 
-    def accumulate(self, batch: Batch, weigh: Weigh) -> None:
+    def token_scores(self, batch: Batch, asked: Asked = NOTHING_MORE, reference: "Frozen | None" = None) -> TokenScores:
+        """What is asked of each scored token, without gradient, float64 on the CPU."""
+        assert asked == NOTHING_MORE and reference is reference
+        return TokenScores(self.token_nats(batch))
+
+    def accumulate(
+        self, batch: Batch, weigh: Weigh, asked: Asked = NOTHING_MORE, reference: "Frozen | None" = None
+    ) -> None:
         """Forward, then backward: add the objective's gradient to the parameters' `.grad`.
 
         Args:
             batch: what to run.
-            weigh: is given the token log-probabilities (float64, CPU, without gradient) and returns the derivative of
+            weigh: is given the scores of the tokens (float64, CPU, without gradient) and returns the derivative of
                 the objective by each. That is all that any way of computing the head needs to know of the loss.
+            asked: what is wanted beside log-probabilities.
+            reference: what the KL divergence is measured from.
         """
+        assert asked == NOTHING_MORE and reference is reference
         logprobs = self.token_logprobs(batch)
-        slope = weigh(logprobs.detach().to("cpu", torch.float64))
-        logprobs.backward(slope.to(logprobs))
+        slopes = weigh(TokenScores(logprobs.detach().to("cpu", torch.float64)))
+        logprobs.backward(slopes.policy.to(logprobs))
 
     def _packed(self, batch: Batch) -> tuple[Rows, Targets]:
         layout = forest(batch)
@@ -140,6 +165,11 @@ class Frozen:
         """Log-probability of each scored token, in nats."""
         with self.looking():
             return self.scorer.token_nats(batch)
+
+    def token_scores(self, batch: Batch, asked: Asked = NOTHING_MORE, reference: "Frozen | None" = None) -> TokenScores:
+        """What is asked of each scored token."""
+        with self.looking():
+            return self.scorer.token_scores(batch, asked, reference)
 
     @contextmanager
     def looking(self) -> Iterator[Scorer]:

@@ -36,7 +36,7 @@ from prefsmith.preflight.memory import estimate
 from prefsmith.preflight.work import Load, load_of, measured_pace, scored_tokens
 from prefsmith.train.folder import refuse_taken
 from prefsmith.train.monitor import peak_memory_bytes
-from prefsmith.train.step import Objective
+from prefsmith.train.objective import Objective
 
 Tell = Callable[[str], None]
 

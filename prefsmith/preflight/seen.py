@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prefsmith.config import RunConfig
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.preflight.facts import Begin, End, Lengths, Memory, Rows, Template, Treated, Work
-from prefsmith.train.step import Objective
+from prefsmith.train.objective import Objective
 
 
 @dataclass(frozen=True, slots=True)

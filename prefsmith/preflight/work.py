@@ -15,7 +15,8 @@ from prefsmith.model.score import Path as Route
 from prefsmith.preflight.facts import Pace, Work
 from prefsmith.train.loop import OTHER_REFERENCE
 from prefsmith.train.monitor import require_same_start
-from prefsmith.train.step import Objective, Scored, accumulate_step
+from prefsmith.train.objective import Objective
+from prefsmith.train.step import Scored, accumulate_step
 
 PATIENCE = 10.0
 """Seconds that a measurement may take, as far as a smaller one tells."""

@@ -8,12 +8,13 @@ from typing import Any
 
 from prefsmith.data.stream import Step, Stream
 from prefsmith.errors import Interrupted
-from prefsmith.model.score import Scorer, Scores
+from prefsmith.model.score import Frozen, Scorer
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, random_states, restore_random_states
 from prefsmith.train.monitor import MetricsLog, as_row, peak_memory_bytes, require_finite, require_same_start
+from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
 from prefsmith.train.signals import StopSignals
-from prefsmith.train.step import Objective, Scored, accumulate_step
+from prefsmith.train.step import Draw, Scored, accumulate_step
 
 Row = Mapping[str, object]
 
@@ -52,7 +53,8 @@ class Trainer:
         store: keeps checkpoints.
         log: keeps metrics.
         rhythm: when what happens.
-        evaluate: scores the held-out rows; None where there are none. It may look, not touch.
+        evaluate: scores the held-out rows, given what the losses remember; None where there are none. It may look,
+            not touch.
         identity: what the run is of (digests); kept in every checkpoint.
         observe: is shown every row of metrics.
     """
@@ -60,7 +62,7 @@ class Trainer:
     def __init__(
         self,
         policy: Scorer,
-        reference: Scores | None,
+        reference: Frozen | None,
         objective: Objective,
         stream: Stream,
         optimizer: Optimizer,
@@ -68,13 +70,14 @@ class Trainer:
         store: CheckpointStore,
         log: MetricsLog,
         rhythm: Rhythm,
-        evaluate: Callable[[], Row] | None = None,
+        evaluate: Callable[[States], Row] | None = None,
         identity: Mapping[str, Any] | None = None,
         observe: Callable[[Row], None] = lambda row: None,
     ) -> None:
         self.policy, self.reference, self.objective = policy, reference, objective
         self.stream, self.optimizer, self.store, self.log, self.rhythm = stream, optimizer, store, log, rhythm
         self.evaluate, self.identity, self.observe = evaluate, dict(identity or {}), observe
+        self.states = objective.first_states()
 
     def run(self, done: int = 0, *, evaluate_first: bool = False) -> int:
         """Do the steps after the first `done`; returns the number of steps done in all.
@@ -105,7 +108,7 @@ class Trainer:
 
     def _evaluate(self, number: int) -> None:
         if self.evaluate is not None:
-            self._show({"step": number, "split": "eval", **self.evaluate()})
+            self._show({"step": number, "split": "eval", **self.evaluate(self.states)})
 
     def _interrupted(self, signal_number: int, number: int) -> Interrupted:
         folder = self.store.folder.parent
@@ -117,13 +120,22 @@ class Trainer:
         """One optimiser step: gradient, checks, update. The weights move last."""
         started = time.perf_counter()
         sources = [group.group.source for group in step.groups]
-        scored = accumulate_step(self.policy, self.reference, self.objective, step.groups, self.rhythm.token_budget)
+        scored = accumulate_step(
+            self.policy,
+            self.reference,
+            self.objective,
+            step.groups,
+            self.rhythm.token_budget,
+            states=self.states,
+            draw=Draw(self.stream.seed, step.number),
+        )
         if step.number == 1 and self.rhythm.same_start and scored.scores.reference is not None:
             where = f"step 1, rows {', '.join(sources[:3])} and others"
             require_same_start(scored.scores.policy, scored.scores.reference, where=where, fix=OTHER_REFERENCE)
         grad_norm = self.optimizer.clip()
         require_finite(step.number, scored.loss, grad_norm, sources)
         learning_rate = self.optimizer.step(step.number)
+        self.states = self.objective.next_states(self.states, scored.scores, scored.labels)
         return self._row(step, scored, grad_norm, learning_rate, time.perf_counter() - started)
 
     def save(self, number: int, *, unevaluated: bool = False) -> None:
@@ -134,7 +146,12 @@ class Trainer:
                 weights=dict(self.optimizer.weights),
                 optimizer=self.optimizer.state(),
                 random=random_states(),
-                state={"metrics_bytes": self.log.sync(), "unevaluated": unevaluated, **self.identity},
+                state={
+                    "metrics_bytes": self.log.sync(),
+                    "unevaluated": unevaluated,
+                    "memory": self.states,
+                    **self.identity,
+                },
             )
         )
 
@@ -144,6 +161,7 @@ class Trainer:
             weight.data.copy_(checkpoint.weights[name])
         self.optimizer.load_state(checkpoint.optimizer)
         restore_random_states(checkpoint.random)
+        self.states = tuple(checkpoint.state["memory"])
 
     def _row(
         self, step: Step, scored: Scored, grad_norm: float, learning_rate: float, seconds: float

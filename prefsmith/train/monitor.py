@@ -18,7 +18,8 @@ from torch import Tensor
 
 from prefsmith.errors import TrainingError
 from prefsmith.files import sync_folder
-from prefsmith.train.step import Objective, Scored
+from prefsmith.train.objective import Objective
+from prefsmith.train.step import Scored
 from prefsmith.types import Preferences, Ratings
 
 START_TOLERANCE = 1e-3

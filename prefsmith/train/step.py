@@ -4,10 +4,11 @@ Reduce once: the sum of data weight x loss over the step, divided by the sum of 
 sums over micro-batches, and the denominator is known before the first forward.
 
 Separable losses take one pass. Losses that look across the step take two: the scores of the whole step without
-gradient; the loss on those, which gives one coefficient for every score; forward again and backward with the
-coefficients.
+gradient; the loss on those, in the order of the stream, which gives one coefficient for every score; forward again and
+backward with the coefficients.
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +18,13 @@ from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
 from prefsmith.data.encoded import EncodedGroup
-from prefsmith.data.pack import pack, plan
+from prefsmith.data.pack import labels_of, pack, plan
 from prefsmith.errors import TrainingError
 from prefsmith.losses.domain import evaluate
-from prefsmith.losses.registry import Term
+from prefsmith.losses.registry import Noise
 from prefsmith.model.logprobs import sum_per_sequence
-from prefsmith.model.score import Scorer, Scores
+from prefsmith.model.score import Asked, Frozen, Scorer, Scores
+from prefsmith.train.objective import Objective, States
 from prefsmith.types import (
     Batch,
     Labels,
@@ -30,6 +32,8 @@ from prefsmith.types import (
     Preferences,
     SequenceScores,
     TokenNats,
+    TokenScores,
+    TokenSlopes,
     join_labels,
     join_preferences,
     join_scores,
@@ -37,35 +41,17 @@ from prefsmith.types import (
 
 
 @dataclass(frozen=True, slots=True)
-class Objective:
-    """The weighted sum of one or more loss terms."""
+class Draw:
+    """Where the noise of a step comes from: the same for a step whenever and in whatever pieces it is done."""
 
-    terms: tuple[Term, ...]
+    seed: int
+    step: int
 
-    @property
-    def needs_reference(self) -> bool:
-        """Whether any term compares the policy with a reference."""
-        return any(term.entry.needs_reference for term in self.terms)
-
-    @property
-    def needs_tokens(self) -> bool:
-        """Whether any term looks at single tokens."""
-        return any("per_token" in term.entry.needs for term in self.terms)
-
-    @property
-    def two_passes(self) -> bool:
-        """Whether any term looks across the step."""
-        return any(term.entry.across_step for term in self.terms)
-
-    @property
-    def mismatched(self) -> bool:
-        """Whether any term looks at answers to other prompts."""
-        return any(term.entry.mismatched for term in self.terms)
-
-    @property
-    def beta(self) -> float | None:
-        """What turns nats into reward: the first term's."""
-        return next((term.beta for term in self.terms if term.beta is not None), None)
+    def noise(self, term: int, labels: int) -> Noise:
+        """One uniform number in (0, 1) for every label of a term, in stream order."""
+        digest = hashlib.blake2b(f"noise:{self.seed}:{self.step}:{term}".encode(), digest_size=8).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
+        return torch.rand(labels, dtype=torch.float64, generator=generator).clamp(min=torch.finfo(torch.float64).tiny)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +80,62 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class _Graded:
-    """The objective on some scores and its derivative by every token's log-probability."""
+    """The objective on some scores and its derivative by every token's."""
 
     loss: float
-    slope: TokenNats
+    slopes: TokenSlopes
     outside: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Reduction:
+    """How the losses of labels become one number, and what the terms are given beside scores and labels."""
+
+    objective: Objective
+    denominators: Sequence[float]
+    states: States
+    draw: Draw | None
+
+    def grade(self, tokens: TokenScores, scores: SequenceScores, labels: tuple[Labels, ...]) -> _Graded:
+        """The objective and its derivative; a term without any data weight in the step counts nothing."""
+        leaf = tokens.policy.clone().requires_grad_(True)
+        kl_leaf = None if tokens.kl is None else tokens.kl.clone().requires_grad_(True)
+        live = replace(
+            scores,
+            policy=sum_per_sequence(leaf, scores.tokens),
+            per_token=None if scores.per_token is None else replace(scores.per_token, policy=leaf),
+            kl=None if kl_leaf is None else sum_per_sequence(kl_leaf, scores.tokens),
+        )
+        total = leaf.new_zeros(())
+        outside = 0
+        for index, (term, view) in enumerate(zip(self.objective.terms, labels, strict=True)):
+            if self.denominators[index] > 0 and len(view):
+                noise = self.draw.noise(index, len(view)) if self.draw and term.entry.random else None
+                values, beyond = evaluate(term, live, view, self.states[index], noise)
+                total = total + term.weight * (view.weight * values).sum() / self.denominators[index]
+                outside += beyond
+        return _Graded(total.item(), _slopes(total, leaf, kl_leaf), outside)
+
+
+def _slopes(total: Tensor, leaf: TokenNats, kl_leaf: TokenNats | None) -> TokenSlopes:
+    """The derivative of the objective, zero where it depends on nothing."""
+    leaves = [leaf] if kl_leaf is None else [leaf, kl_leaf]
+    found: Sequence[Tensor | None] = (
+        torch.autograd.grad(total, leaves, allow_unused=True) if total.requires_grad else [None] * len(leaves)
+    )
+    policy = torch.zeros_like(leaf) if found[0] is None else found[0]
+    return TokenSlopes(policy, found[1] if kl_leaf is not None else None)
 
 
 def accumulate_step(
     policy: Scorer,
-    reference: Scores | None,
+    reference: Frozen | None,
     objective: Objective,
     groups: Sequence[EncodedGroup],
     token_budget: int,
+    *,
+    states: States | None = None,
+    draw: Draw | None = None,
 ) -> Scored:
     """Add the gradient of the step's objective to the policy's parameters.
 
@@ -116,146 +145,149 @@ def accumulate_step(
         objective: the loss terms.
         groups: all groups of the step.
         token_budget: most tokens of a micro-batch.
+        states: what the terms remember of the steps before; None before the first.
+        draw: where noise comes from; None draws none.
 
     Raises:
         TrainingError: a score or a loss is not finite; the rows are named.
     """
+    reduction = _reduction(objective, groups, states, draw)
     if objective.two_passes:
-        return _two_passes(policy, reference, objective, groups, token_budget)
-    denominators = _denominators(groups, len(objective.terms))
+        return _two_passes(policy, reference, reduction, groups, token_budget)
     parts: list[Scored] = []
     for members in plan(groups, token_budget):
         batch = pack([groups[index] for index in members])
         reference_nats = None if reference is None else reference.token_nats(batch)
 
         def weigh(
-            nats: TokenNats, batch: Batch = batch, reference_nats: TokenNats | None = reference_nats
-        ) -> TokenNats:
-            scores = _scores(nats, reference_nats, batch, objective.needs_tokens)
+            tokens: TokenScores, batch: Batch = batch, reference_nats: TokenNats | None = reference_nats
+        ) -> TokenSlopes:
+            scores = _scores(tokens, reference_nats, batch.scored_per_seq(), needs_tokens=objective.needs_tokens)
             _require_finite_scores(scores, batch)
-            graded = _grade(objective, nats, scores, batch.labels, denominators)
+            graded = reduction.grade(tokens, scores, batch.labels)
             parts.append(Scored(graded.loss, scores, batch.labels, batch.compared, graded.outside))
-            return graded.slope
+            return graded.slopes
 
-        policy.accumulate(batch, weigh)
+        policy.accumulate(batch, weigh, objective.asked, reference)
     return _joined(parts)
 
 
 def score_step(
     policy: Scores,
-    reference: Scores | None,
+    reference: Frozen | None,
     objective: Objective,
     groups: Sequence[EncodedGroup],
     token_budget: int,
+    *,
+    states: States | None = None,
 ) -> Scored:
-    """The same without gradient: the objective on the groups as one step."""
+    """The same without gradient and without noise: the objective on the groups as one step."""
     whole = _score_whole(policy, reference, objective, groups, token_budget)
-    denominators = _denominators(groups, len(objective.terms))
-    graded = _grade(objective, whole.nats, whole.scores, whole.labels, denominators)
+    graded = _reduction(objective, groups, states, None).grade(whole.tokens, whole.scores, whole.labels)
     return Scored(graded.loss, whole.scores, whole.labels, whole.compared, graded.outside)
 
 
 def _two_passes(
-    policy: Scorer, reference: Scores | None, objective: Objective, groups: Sequence[EncodedGroup], token_budget: int
+    policy: Scorer,
+    reference: Frozen | None,
+    reduction: _Reduction,
+    groups: Sequence[EncodedGroup],
+    token_budget: int,
 ) -> Scored:
-    whole = _score_whole(policy, reference, objective, groups, token_budget)
-    denominators = _denominators(groups, len(objective.terms))
-    graded = _grade(objective, whole.nats, whole.scores, whole.labels, denominators)
-    slopes = dict(zip(whole.order, graded.slope.split(whole.tokens), strict=True))
+    whole = _score_whole(policy, reference, reduction.objective, groups, token_budget)
+    graded = reduction.grade(whole.tokens, whole.scores, whole.labels)
+    sizes = [_scored_tokens(group) for group in groups]
+    slopes = graded.slopes.policy.split(sizes)
+    kl_slopes = None if graded.slopes.kl is None else graded.slopes.kl.split(sizes)
     own = [replace(group, mismatched=()) for group in groups]
     for members in plan(own, token_budget):
         batch = pack([own[index] for index in members])
         # A group's own completions stand in front of the mismatched ones, which carry no gradient.
-        slope = torch.cat([slopes[index][: _own_tokens(own[index])] for index in members])
-        policy.accumulate(batch, lambda _nats, slope=slope: slope)
+        slope = TokenSlopes(
+            torch.cat([slopes[index][: _scored_tokens(own[index])] for index in members]),
+            None
+            if kl_slopes is None
+            else torch.cat([kl_slopes[index][: _scored_tokens(own[index])] for index in members]),
+        )
+        policy.accumulate(batch, lambda _tokens, slope=slope: slope, Asked(kl=reduction.objective.asked.kl), reference)
     return Scored(graded.loss, whole.scores, whole.labels, whole.compared, graded.outside)
 
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """All scores of a step. `order` are its groups as they were scored, `tokens` the scored tokens of each."""
+    """All scores of a step, in stream order, whatever the micro-batches were."""
 
-    nats: TokenNats
+    tokens: TokenScores
     scores: SequenceScores
     labels: tuple[Labels, ...]
     compared: Preferences
-    order: list[int]
-    tokens: list[int]
 
 
 def _score_whole(
-    policy: Scores, reference: Scores | None, objective: Objective, groups: Sequence[EncodedGroup], token_budget: int
+    policy: Scores, reference: Frozen | None, objective: Objective, groups: Sequence[EncodedGroup], token_budget: int
 ) -> _Whole:
-    nats: list[TokenNats] = []
-    parts: list[tuple[SequenceScores, Batch]] = []
-    order: list[int] = []
+    columns: dict[str, dict[int, TokenNats]] = {}
     for members in plan(groups, token_budget):
         batch = pack([groups[index] for index in members])
-        nats.append(policy.token_nats(batch))
+        tokens = policy.token_scores(batch, objective.asked, reference)
         reference_nats = None if reference is None else reference.token_nats(batch)
-        scores = _scores(nats[-1], reference_nats, batch, objective.needs_tokens)
-        _require_finite_scores(scores, batch)
-        parts.append((scores, batch))
-        order += members
-    seqs = [batch.completions.shape[0] for _, batch in parts]
+        _require_finite_scores(_scores(tokens, reference_nats, batch.scored_per_seq()), batch)
+        sizes = [_scored_tokens(groups[index]) for index in members]
+        found = {"policy": tokens.policy, "confidence": tokens.confidence, "kl": tokens.kl, "reference": reference_nats}
+        for name, values in found.items():
+            if values is not None:
+                columns.setdefault(name, {}).update(zip(members, values.split(sizes), strict=True))
+    joined = {name: torch.cat([parts[index] for index in range(len(groups))]) for name, parts in columns.items()}
+    reference_nats = joined.pop("reference", None)
+    tokens = TokenScores(**joined)
+    labels, compared = labels_of(groups)
+    lengths = torch.tensor([size for group in groups for size in _lengths(group)])
     return _Whole(
-        nats=torch.cat(nats),
-        scores=join_scores([scores for scores, _ in parts]),
-        labels=tuple(
-            join_labels([batch.labels[term] for _, batch in parts], seqs) for term in range(len(objective.terms))
-        ),
-        compared=_join_compared([batch.compared for _, batch in parts], seqs),
-        order=order,
-        tokens=[_own_tokens(groups[index], mismatched=True) for index in order],
+        tokens=tokens,
+        scores=_scores(tokens, reference_nats, lengths, needs_tokens=objective.needs_tokens),
+        labels=labels,
+        compared=compared,
     )
 
 
-def _scores(nats: TokenNats, reference_nats: TokenNats | None, batch: Batch, needs_tokens: bool) -> SequenceScores:
-    lengths = batch.scored_per_seq()
+def _scores(
+    tokens: TokenScores,
+    reference_nats: TokenNats | None,
+    lengths: Int[Tensor, " seq"],
+    *,
+    needs_tokens: bool = False,
+) -> SequenceScores:
+    lengths = lengths.cpu()
     per_token = None
     if needs_tokens:
-        per_token = PerToken(nats, reference_nats, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+        per_token = PerToken(tokens.policy, reference_nats, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
     return SequenceScores(
-        policy=sum_per_sequence(nats, lengths),
+        policy=sum_per_sequence(tokens.policy, lengths),
         reference=None if reference_nats is None else sum_per_sequence(reference_nats, lengths),
         tokens=lengths,
         per_token=per_token,
+        confidence=None if tokens.confidence is None else sum_per_sequence(tokens.confidence, lengths) / lengths,
+        kl=None if tokens.kl is None else sum_per_sequence(tokens.kl, lengths),
     )
 
 
-def _grade(
-    objective: Objective,
-    nats: TokenNats,
-    scores: SequenceScores,
-    labels: tuple[Labels, ...],
-    denominators: Sequence[float],
-) -> _Graded:
-    """The objective and its derivative; a term without any data weight in the step counts nothing."""
-    leaf = nats.clone().requires_grad_(True)
-    per_token = None if scores.per_token is None else replace(scores.per_token, policy=leaf)
-    live = replace(scores, policy=sum_per_sequence(leaf, scores.tokens), per_token=per_token)
-    total = leaf.new_zeros(())
-    outside = 0
-    for term, view, denominator in zip(objective.terms, labels, denominators, strict=True):
-        if denominator > 0:
-            values, beyond = evaluate(term, live, view)
-            total = total + term.weight * (view.weight * values).sum() / denominator
-            outside += beyond
-    slope = torch.autograd.grad(total, leaf)[0] if total.requires_grad else torch.zeros_like(leaf)
-    return _Graded(total.item(), slope, outside)
-
-
-def _denominators(groups: Sequence[EncodedGroup], terms: int) -> list[float]:
-    """The sum of data weights of each term over the step."""
-    return [
-        math.fsum(label.weight for group in groups for label in group.views[term].labels()) for term in range(terms)
+def _reduction(
+    objective: Objective, groups: Sequence[EncodedGroup], states: States | None, draw: Draw | None
+) -> _Reduction:
+    denominators = [
+        math.fsum(label.weight for group in groups for label in group.views[term].labels())
+        for term in range(len(objective.terms))
     ]
+    return _Reduction(objective, denominators, objective.first_states() if states is None else states, draw)
 
 
-def _own_tokens(group: EncodedGroup, *, mismatched: bool = False) -> int:
-    """Scored tokens of the group's own completions, and of the mismatched ones where they count."""
-    completions = (*group.completions, *group.mismatched) if mismatched else group.completions
-    return sum(len(each.ids) - each.unscored for each in completions)
+def _lengths(group: EncodedGroup) -> list[int]:
+    """Scored tokens of each of the group's completions, the mismatched ones last."""
+    return [len(each.ids) - each.unscored for each in (*group.completions, *group.mismatched)]
+
+
+def _scored_tokens(group: EncodedGroup) -> int:
+    return sum(_lengths(group))
 
 
 def _joined(parts: list[Scored]) -> Scored:

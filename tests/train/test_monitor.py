@@ -9,7 +9,8 @@ import torch
 from prefsmith.errors import TrainingError
 from prefsmith.losses import resolve
 from prefsmith.train.monitor import MetricsLog, as_row, evidence, line_of, read_rows, require_finite, require_same_start
-from prefsmith.train.step import Objective, Scored
+from prefsmith.train.objective import Objective
+from prefsmith.train.step import Scored
 from prefsmith.types import Preferences, Ratings, SequenceScores
 
 

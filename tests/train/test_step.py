@@ -13,7 +13,8 @@ from prefsmith.losses import resolve
 from prefsmith.losses.registry import LOSSES, Entry, Term
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.records import Rating
-from prefsmith.train.step import Objective, accumulate_step, score_step
+from prefsmith.train.objective import Objective
+from prefsmith.train.step import accumulate_step, score_step
 
 WHOLE = 10_000
 
