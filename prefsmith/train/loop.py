@@ -161,7 +161,7 @@ class Trainer:
             weight.data.copy_(checkpoint.weights[name])
         self.optimizer.load_state(checkpoint.optimizer)
         restore_random_states(checkpoint.random)
-        self.states = tuple(checkpoint.state["memory"])
+        self.states = tuple(checkpoint.state.get("memory", self.states))
 
     def _row(
         self, step: Step, scored: Scored, grad_norm: float, learning_rate: float, seconds: float

@@ -1,187 +1,217 @@
 """What every loss must keep. A new loss is tested by being registered."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
+from losses.worlds import LABELLED, labels_for, lists, pairs, ratings, summed, taken, world
 
 from prefsmith.errors import ConfigError
 from prefsmith.losses import LOSSES, resolve
 from prefsmith.losses.domain import evaluate
-from prefsmith.losses.registry import Term
-from prefsmith.types import Preferences, Ratings, SequenceScores, join_labels, join_scores
+from prefsmith.losses.registry import Entry, Term
+from prefsmith.types import join_labels, join_scores
 
 EVERY_LOSS = pytest.mark.parametrize("entry", LOSSES.values(), ids=LOSSES)
-SEQS = 6
+READS_THE_POLICY = {"alpha_dpo"}  # has a reference, and the policy's own log-probabilities beside it
+HOLDS_STILL = {"kto", "tdpo2", "alpha_dpo", "beta_dpo"}  # a part of the value is a number to the gradient
+SCHEDULED = {"dpo_shift"}  # its memory counts steps, and by default they change nothing
 
 
-def column(*values):
-    return torch.tensor(values, dtype=torch.float64)
+def term_of(entry: Entry, **settings):
+    return resolve(entry.name, settings)
 
 
-def scores(policy, reference=None, tokens=None):
-    policy = policy if isinstance(policy, torch.Tensor) else column(*policy)
-    reference = policy.detach() if reference is None else column(*reference)
-    tokens = torch.tensor(tokens) if tokens is not None else torch.arange(1, len(policy) + 1)
-    return SequenceScores(policy, reference, tokens)
+def reduced(term, scores, labels, state=None):
+    """What a step makes of the values: their mean by data weight."""
+    return (labels.weight * term(scores, labels, state)).sum() / labels.weight.sum()
 
 
-def random_scores(seed=0, seqs=SEQS):
-    generator = torch.Generator().manual_seed(seed)
-    policy = -20 * torch.rand(seqs, dtype=torch.float64, generator=generator) - 1
-    reference = policy + torch.randn(seqs, dtype=torch.float64, generator=generator)
-    return SequenceScores(policy, reference, torch.randint(1, 9, (seqs,), generator=generator))
-
-
-def pairs(*members, prob=1.0, weight=1.0):
-    chosen, rejected = zip(*members, strict=True)
-    n = len(members)
-    return Preferences(
-        torch.tensor(chosen),
-        torch.tensor(rejected),
-        torch.full((n,), prob, dtype=torch.float64),
-        torch.full((n,), weight, dtype=torch.float64),
-        torch.full((n,), float("nan"), dtype=torch.float64),
+def swapped(entry: Entry, prob):
+    there = labels_for(entry)
+    there = replace(there, prob=torch.full_like(there.prob, prob))
+    turned = replace(
+        there, chosen=there.rejected, rejected=there.chosen, prob=1 - there.prob, score_gap=-there.score_gap
     )
-
-
-def ratings(*members, weight=1.0, mismatched=(4, 5)):
-    seq, value = zip(*members, strict=True)
-    return Ratings(
-        torch.tensor(seq),
-        column(*value),
-        torch.full((len(members),), weight, dtype=torch.float64),
-        torch.tensor(mismatched),
-    )
-
-
-def labels_for(entry, weight=1.0):
-    """Two labels on the first four of six sequences; the last two answer other prompts."""
-    if entry.kind == "pairwise":
-        return pairs((0, 1), (2, 3), prob=0.8 if entry.soft_labels else 1.0, weight=weight)
-    return ratings((0, 1.0), (1, 1.0 if entry.desirable_only else 0.0), weight=weight)
+    return there, turned
 
 
 @EVERY_LOSS
 def test_value_where_policy_is_reference_is_the_declared_one(entry):
     if entry.start is None:
+        assert not entry.needs_reference or entry.name in READS_THE_POLICY, "a start value exists and is not declared"
         pytest.skip("declares no start value: it depends on the policy itself")
-    same, labels = scores([-7.0, -9.0, -3.0, -4.5, -2.0, -6.0]), labels_for(entry)
-    term = Term(entry, entry.defaults)
-    torch.testing.assert_close(term(same, labels), term.start(same, labels), rtol=1e-12, atol=0)
+    scores, labels = world(same=True).scores(entry), labels_for(entry)
+    term = term_of(entry)
+    torch.testing.assert_close(term(scores, labels), term.start(scores, labels), rtol=1e-12, atol=1e-15)
 
 
 @EVERY_LOSS
 def test_first_move_has_the_declared_direction(entry):
-    policy = column(-7.0, -9.0, -3.0, -4.5, -2.0, -6.0).requires_grad_(True)
-    labels = (
-        pairs((0, 1)) if entry.kind == "pairwise" else ratings((0, 1.0), *([] if entry.desirable_only else [(1, 0.0)]))
-    )
-    entry.fn(scores(policy), labels).sum().backward()
-    move = (-policy.grad[:2]).sign().tolist()
+    if entry.first_move is None:
+        pytest.skip("depends on the data")
+    start = world(same=True).with_gradients()
+    labels = {
+        "pairwise": pairs((0, 1)),
+        "unpaired": ratings((0, 1.0), *([] if entry.desirable_only else [(1, 0.0)])),
+        "listwise": lists((0, 2, 1)),
+    }[entry.kind]
+    term_of(entry)(start.scores(entry), labels).sum().backward()
+    move = (-summed(start.policy.grad)[:2]).sign().tolist()
     assert move == list(entry.first_move)
-    assert policy.grad[2:].count_nonzero() == 0  # nobody else moves
+    assert start.policy.grad[sum(start.lengths[:3]) :].count_nonzero() == 0  # nobody else moves
 
 
 @EVERY_LOSS
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_gradient_matches_finite_differences(entry, seed):
-    base, labels = random_scores(seed), labels_for(entry)
-    policy = base.policy.clone().requires_grad_(True)
+    base, labels, term = world(seed), labels_for(entry), term_of(entry)
 
-    def value(policy):
-        own = scores(policy, base.reference.tolist(), base.tokens.tolist())
-        # KTO's z0 is a number, not a function of the policy: finite differences would see it move.
-        return entry.fn(own, labels)[:, None].sum(1)
+    def value(policy, kl):
+        return term(replace(base, policy=policy, kl=kl).scores(entry), labels)
 
-    if entry.mismatched:
-        frozen = base.policy[4:].clone()
-        inner = policy.detach()[:4].requires_grad_(True)
-        assert torch.autograd.gradcheck(lambda first: value(torch.cat([first, frozen])), inner)
+    leaves = base.with_gradients()
+    if entry.name in HOLDS_STILL:
+        own = torch.autograd.gradcheck(value, (leaves.policy, leaves.kl), raise_exception=False)
+        assert own is False or entry.name in {"kto", "beta_dpo"}, "nothing is held still: take it off the list"
     else:
-        assert torch.autograd.gradcheck(value, policy)
+        assert torch.autograd.gradcheck(value, (leaves.policy, leaves.kl))
 
 
 @EVERY_LOSS
-def test_reference_and_mismatched_sequences_get_no_gradient_and_nothing_is_changed(entry):
-    base, labels = random_scores(), labels_for(entry)
-    policy = base.policy.clone().requires_grad_(True)
-    before = (policy.detach().clone(), base.reference.clone())
-    entry.fn(SequenceScores(policy, base.reference, base.tokens), labels).sum().backward()
-    assert policy.grad[4:].count_nonzero() == 0
-    assert torch.equal(policy, before[0]) and torch.equal(base.reference, before[1])
+def test_unlabelled_sequences_get_no_gradient_and_nothing_is_changed(entry):
+    base, labels = world().with_gradients(), labels_for(entry)
+    before = [each.detach().clone() for each in (base.policy, base.reference, base.kl, base.confidence)]
+    term_of(entry)(base.scores(entry), labels).sum().backward()
+    assert base.policy.grad[sum(base.lengths[:LABELLED]) :].count_nonzero() == 0
+    for now, then in zip((base.policy, base.reference, base.kl, base.confidence), before, strict=True):
+        assert torch.equal(now, then)
 
 
 @EVERY_LOSS
-def test_swapping_the_pair_with_its_label_changes_nothing(entry):
+@pytest.mark.parametrize("prob", [0.0, 0.3, 0.5, 1.0])
+def test_swapping_the_pair_with_its_label_changes_nothing(entry, prob):
     if entry.kind != "pairwise" or entry.soft_labels is None:
         pytest.skip("soft labels mean nothing to it")
-    there, back = (entry.fn(random_scores(), pairs(p, prob=q)) for p, q in (((0, 1), 0.7), ((1, 0), 0.3)))
-    torch.testing.assert_close(there, back, rtol=1e-12, atol=0)
+    there, back = swapped(entry, prob)
+    term, scores = term_of(entry), world().scores(entry)
+    torch.testing.assert_close(term(scores, there), term(scores, back), rtol=1e-12, atol=1e-15)
 
 
 @EVERY_LOSS
 def test_probability_one_half_pulls_nowhere_at_the_start(entry):
-    if entry.kind != "pairwise" or entry.soft_labels is None:
-        pytest.skip("soft labels mean nothing to it")
-    policy = column(-7.0, -9.0).requires_grad_(True)
-    entry.fn(scores(policy), pairs((0, 1), prob=0.5)).sum().backward()
-    assert policy.grad.abs().max() < 1e-12
+    if entry.kind != "pairwise" or entry.soft_labels is None or not entry.neutral_tie:
+        pytest.skip("a tie means nothing to it, or something of its own")
+    start = world(same=True, lengths=(3, 3, 4, 4, 1, 1, 1, 1)).with_gradients()
+    there, _ = swapped(entry, 0.5)
+    term_of(entry)(start.scores(entry), there).sum().backward()
+    assert start.policy.grad.abs().max() < 1e-12
 
 
 @EVERY_LOSS
 def test_the_same_constant_on_policy_and_reference_changes_nothing(entry):
-    if not entry.needs_reference:
-        pytest.skip("has no reference")
-    base, labels = random_scores(), labels_for(entry)
-    shift = column(1.0, -2.0, 3.0, 0.5, 4.0, -1.0)
-    moved = SequenceScores(base.policy + shift, base.reference + shift, base.tokens)
-    torch.testing.assert_close(entry.fn(base, labels), entry.fn(moved, labels), rtol=1e-10, atol=1e-12)
+    if not entry.needs_reference or entry.name in READS_THE_POLICY:
+        pytest.skip("reads the policy itself")
+    base, labels, term = world(), labels_for(entry), term_of(entry)
+    shift = torch.linspace(-3, 4, len(base.policy), dtype=torch.float64)
+    moved = replace(base, policy=base.policy + shift, reference=base.reference + shift)
+    torch.testing.assert_close(
+        term(base.scores(entry), labels), term(moved.scores(entry), labels), rtol=1e-10, atol=1e-12
+    )
 
 
 @EVERY_LOSS
 def test_order_of_labels_does_not_matter(entry):
-    labels = labels_for(entry)
-    turned = type(labels)(
-        **{name: getattr(labels, name).flip(0) for name in labels.__slots__ if name != "mismatched"},
-        **({"mismatched": labels.mismatched} if isinstance(labels, Ratings) else {}),
-    )
-    torch.testing.assert_close(entry.fn(random_scores(), labels).flip(0), entry.fn(random_scores(), turned))
+    labels, term, scores = labels_for(entry), term_of(entry), world().scores(entry)
+    turned = taken(labels, list(reversed(range(len(labels)))))
+    torch.testing.assert_close(term(scores, labels).flip(0), term(scores, turned))
 
 
 @EVERY_LOSS
 def test_joined_batches_give_what_they_give_apart_unless_it_looks_across_the_step(entry):
-    one, two = random_scores(1), random_scores(2)
-    labels = labels_for(entry)
-    apart = torch.cat([entry.fn(one, labels), entry.fn(two, labels)])
-    together = entry.fn(join_scores([one, two]), join_labels([labels, labels], [SEQS, SEQS]))
+    one, two = world(1).scores(entry), world(2).scores(entry)
+    labels, term = labels_for(entry), term_of(entry)
+    apart = torch.cat([term(one, labels), term(two, labels)])
+    together = term(join_scores([one, two]), join_labels([labels, labels], [8, 8]))
+    if entry.name in {"beta_dpo", "length", "constraint"}:
+        return  # across the step only once they remember one, or once the bound is crossed: tested with their family
     assert torch.allclose(apart, together, rtol=1e-12) is not entry.across_step
 
 
 @EVERY_LOSS
 def test_data_weight_is_left_to_whoever_reduces(entry):
-    base = random_scores()
-    assert torch.equal(entry.fn(base, labels_for(entry, weight=1.0)), entry.fn(base, labels_for(entry, weight=5.0)))
+    scores, term = world().scores(entry), term_of(entry)
+    torch.testing.assert_close(
+        term(scores, labels_for(entry, weight=1.0)), term(scores, labels_for(entry, weight=5.0)), rtol=1e-12, atol=1e-15
+    )
+
+
+@EVERY_LOSS
+def test_a_label_of_weight_two_counts_as_two_labels(entry):
+    """Also in what is remembered, and in what looks across the step."""
+    labels, term, scores = labels_for(entry), term_of(entry), world().scores(entry)
+    weight = torch.ones_like(labels.weight)
+    weight[0] = 2
+    heavy, twice = replace(labels, weight=weight), taken(labels, [0, *range(len(labels))])
+    torch.testing.assert_close(reduced(term, scores, heavy), reduced(term, scores, twice), rtol=1e-10, atol=1e-14)
+    after = [term.next_state(term.first_state(), scores, each) for each in (heavy, twice)]
+    assert after[0] == pytest.approx(after[1], rel=1e-10)
+
+
+@EVERY_LOSS
+def test_what_is_remembered_is_a_handful_of_numbers_that_matter(entry):
+    term, scores, labels = term_of(entry), world().scores(entry), labels_for(entry)
+    first = term.first_state()
+    after = term.next_state(first, scores, labels)
+    if entry.memory is None:
+        assert first == after == {}
+        return
+    assert set(first) == set(after) and after != first
+    assert json.loads(json.dumps(after)) == after and all(isinstance(value, float | int) for value in after.values())
+    assert term.first_state() == first  # nothing is kept outside
+    changed = not torch.equal(term(scores, labels, after), term(scores, labels, first))
+    assert changed or entry.name in SCHEDULED
+
+
+@EVERY_LOSS
+def test_whatever_draws_sees_the_whole_step_and_draws_from_its_noise_alone(entry):
+    if not entry.random:
+        pytest.skip("draws nothing")
+    assert entry.across_step
+    term, scores, labels = term_of(entry), world().scores(entry), labels_for(entry)
+    state = term.next_state(term.first_state(), scores, labels)
+    noise = torch.tensor([0.2, 0.7], dtype=torch.float64)
+    assert torch.equal(term(scores, labels, state, noise), term(scores, labels, state, noise))
 
 
 @EVERY_LOSS
 def test_exact_inside_its_domain_finite_and_straight_outside(entry):
-    term, labels, far = Term(entry, entry.defaults), labels_for(entry), entry.domain
+    term, labels, domain = term_of(entry), labels_for(entry, hard=True), entry.domain
+    lengths = (1,) * 8
 
-    def at(distance):
-        policy = column(distance, -distance, 0.0, 0.0, 0.0, 0.0).requires_grad_(True)
-        values, outside = evaluate(
-            term, SequenceScores(policy, torch.zeros_like(policy).detach(), torch.ones(6).long()), labels
+    def at(low, high):
+        base = replace(world(same=True, lengths=lengths), reference=torch.zeros(8, dtype=torch.float64))
+        policy = torch.tensor([low, high, 0, 0, 0, 0, 0, 0], dtype=torch.float64)
+        policy = policy.clamp(domain.low, domain.high).index_copy(
+            0, torch.tensor([0, 1]), torch.tensor([low, high], dtype=torch.float64)
         )
-        (gradient,) = torch.autograd.grad(values.sum(), policy)
+        base = replace(base, policy=policy).with_gradients()
+        values, outside = evaluate(term, base.scores(entry), labels)
+        (gradient,) = torch.autograd.grad(values.sum(), base.policy)
         return values.detach(), gradient, outside
 
-    for sign in (1, -1):
-        values, gradient, outside = at(sign * far)
+    for low, high in ((domain.low, domain.high), (domain.high, domain.low)):
+        values, gradient, outside = at(low, high)
         assert outside == 0 and torch.isfinite(values).all() and torch.isfinite(gradient).all()
-        beyond, steep, outside = at(sign * far * 3)
-        assert outside == 2 and torch.isfinite(beyond).all()
+        step = {domain.low: domain.low - abs(domain.low), domain.high: domain.high + abs(domain.high)}
+        beyond, steep, outside = at(step[low], step[high])
+        assert outside == 2 and torch.isfinite(beyond).all() and torch.isfinite(steep).all()
+        if "per_token" in entry.needs:
+            continue  # reads tokens, which are finite wherever they are
         torch.testing.assert_close(steep, gradient)  # the slope of the border
-        straight = values.sum() + (gradient[:2] * column(2 * far * sign, -2 * far * sign)).sum()
-        torch.testing.assert_close(beyond.sum(), straight)
+        moved = torch.tensor([step[low] - low, step[high] - high], dtype=torch.float64)
+        torch.testing.assert_close(beyond.sum(), values.sum() + (gradient[:2] * moved).sum())
 
 
 @EVERY_LOSS
@@ -198,6 +228,12 @@ def test_a_page_has_formula_settings_and_source(entry):
         assert f"{name}:" in page, f"the page of {entry.name} does not explain {name}"
 
 
+def test_memory_and_noise_come_in_through_the_arguments():
+    for entry in LOSSES.values():
+        term = Term(entry, entry.defaults)
+        assert (entry.memory is None) is (term.first_state() == {})
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "code"),
     [
@@ -209,6 +245,8 @@ def test_a_page_has_formula_settings_and_source(entry):
         ("dpo", {"beta": True}, "loss.value"),
         ("dpo", {"beta": [1]}, "loss.value"),
         ("dpo", {"label_smoothing": 0.5}, "loss.value"),
+        ("robust_dpo", {"noise": 0.5}, "loss.value"),
+        ("robust_dpo", {"noise": 0.7}, "loss.value"),
         ("ipo", {"length_norm": "words"}, "loss.value"),
         ("kto", {"desirable_weight": -0.1}, "loss.value"),
         ("sft", {"beta": 0.1}, "loss.setting"),
