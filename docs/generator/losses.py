@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 
-from prefsmith.losses.pages import Page, pages
+from prefsmith.losses.pages import GROUPS, Page, pages
 
 from .markdown import default, prose, table
 
 
 def losses_region() -> str:
-    """The table of docs/losses/README.md."""
-    head = ("name", "reads", "reference", "settings", "soft labels", "across the step")
-    return table(head, map(_row, pages()))
+    """The tables of docs/losses/README.md, one for each kind of data."""
+    head = ("name", "what it does", "settings", "soft labels", "across the step")
+    parts = []
+    for group, title in GROUPS.items():
+        rows = [_row(page) for page in pages() if page.group == group]
+        parts += [f"## {title}", table(head, rows)] if rows else []
+    return "\n\n".join(parts)
 
 
 def loss_pages() -> dict[str, str]:
@@ -22,16 +26,14 @@ def _row(page: Page) -> tuple[str, ...]:
     settings = ", ".join(f"`{each.key}` {default(each.default)} ({each.limits or each.kind})" for each in page.settings)
     return (
         f"[`{page.name}`]({page.name}.md)",
-        page.reads,
-        "yes" if page.entry.needs_reference else "no",
+        prose(page.summary),
         settings or "none",
-        prose(page.soft_labels),
+        "yes" if page.entry.soft_labels else "refused",
         "yes" if page.entry.across_step else "no",
     )
 
 
 def _page(page: Page) -> Iterator[str]:
-    entry = page.entry
     yield f"<!-- Written by `make docs` from the docstring of {page.name}: edit {_source(page)}. -->"
     yield f"# {page.name}"
     yield prose(page.summary)
@@ -43,21 +45,7 @@ def _page(page: Page) -> Iterator[str]:
     ]
     yield table(("setting", "default", "may be", "what it does"), settings) if settings else "None of its own."
     yield "## What it declares"
-    start = ", ".join(f"{value:.6g} ({label})" for label, value in (page.start or {}).items())
-    domain = f"computed as it stands for log-ratios in {entry.domain}, beyond along the tangent"
-    facts = {
-        "reads": page.reads,
-        "reference": "needed" if entry.needs_reference else "none",
-        "its unit": prose(page.value),
-        "where policy equals reference, with the defaults": start or "depends on the policy alone",
-        "first move": page.first_move,
-        "soft labels": prose(page.soft_labels),
-        "across the step": "depends on the other rows of the step"
-        if entry.across_step
-        else "each row stands by itself",
-        "domain": domain,
-    }
-    yield table(("fact", "value"), facts.items())
+    yield table(("fact", "value"), ((name, prose(value)) for name, value in page.facts.items()))
     yield "## Example"
     yield f"```bash\n.venv/bin/{page.example}\n```"
     yield "## Source"

@@ -4,7 +4,6 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
-from io import StringIO
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -26,9 +25,8 @@ A page has the formula, what each setting does and may be, what a soft label mea
 To train with a loss, give loss.name=ipo, and its settings as loss.tau=0.2.
 """
 
-NARROW = 80  # columns below which a table of six columns cannot be read
+NARROW = 72  # columns below which nothing fits beside the names
 WIDEST = 120
-RULED = "    \n    \n -- \n" + "    \n" * 5  # rich's picture of a box: a rule below the head, and nothing else
 
 
 def losses(
@@ -50,46 +48,34 @@ def losses(
 
 
 def _table(pages: Sequence["Page"], width: int) -> Iterator[str]:
-    """The losses beside each other, or one below the other where the terminal is narrow."""
-    if width < NARROW:
-        for each in pages:
-            yield each.name
-            for head, parts in _facts(each).items():
-                yield from _wrapped(f"{head}: {', '.join(parts)}", width, indent="  ", hanging="  ")
+    """The losses below the headings of what they read, what each does beside or, where it is narrow, below its name."""
+    from prefsmith.losses.pages import GROUPS  # inside: --help answers without torch
+
+    longest = max(len(page.name) for page in pages)
+    for group, title in GROUPS.items():
+        members = [page for page in pages if page.group == group]
+        if members:
+            yield from (*_wrapped(title, width), "")
+        for page in members:
+            facts = f"{page.summary} {_facts(page)}"
+            if width < NARROW:
+                yield from (f"  {page.name}", *_wrapped(facts, width, indent="      "))
+            else:
+                first, *rest = _wrapped(facts, width - longest - 4)
+                yield f"  {page.name:<{longest}}  {first}"
+                yield from (" " * (longest + 4) + line for line in rest)
+        if members:
             yield ""
-    else:
-        yield from _rich_table(pages, width)
-        yield ""
     yield from _wrapped("prefsmith losses NAME shows the page of one.", width)
 
 
-def _rich_table(pages: Sequence["Page"], width: int) -> Iterator[str]:
-    from rich import box  # inside: --help answers without it
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.Box(RULED, ascii=True), show_edge=False, width=width, pad_edge=False)
-    longest = max((len(each.key) for page in pages for each in page.settings), default=1)
-    for head in ("name", *_facts(pages[0])):
-        table.add_column(head, no_wrap=head == "name", overflow="fold", min_width=longest if head == "settings" else 6)
-    for each in pages:
-        table.add_row(each.name, *(Text("\n".join(parts)) for parts in _facts(each).values()))
-    drawn = StringIO()
-    Console(file=drawn, width=width, no_color=True, force_terminal=False, legacy_windows=False).print(table)
-    yield from (line.rstrip() for line in drawn.getvalue().rstrip().split("\n"))
-
-
-def _facts(page: "Page") -> dict[str, list[str]]:
-    """What the cells of a loss's row hold, by the head of their column."""
-    settings = [f"{each.key} {_number(each.default)} ({each.limits or each.kind})" for each in page.settings]
-    return {
-        "reads": [page.reads],
-        "reference": ["yes" if page.entry.needs_reference else "no"],
-        "settings": settings or ["none"],
-        "soft labels": [page.soft_labels],
-        "across step": ["yes" if page.entry.across_step else "no"],
-    }
+def _facts(page: "Page") -> str:
+    """The settings with their defaults, and what is special about the data that it takes."""
+    settings = [f"{each.key}={_number(each.default)}" for each in page.settings]
+    special = ["soft labels"] if page.entry.soft_labels else []
+    special += ["needs scores"] if {"scores", "score_order"} & page.entry.needs else []
+    special += ["looks across the step"] if page.entry.across_step else []
+    return f"[{'; '.join([', '.join(settings) or 'no settings', *special])}]"
 
 
 def _page(page: "Page", width: int) -> Iterator[str]:
@@ -108,26 +94,11 @@ def _page(page: "Page", width: int) -> Iterator[str]:
 
 def _details(page: "Page") -> dict[str, list[str]]:
     """What follows the text of a page, by heading."""
-    entry = page.entry
     settings = [f"loss.{each.key} [{_number(each.default)}]  {each.words} ({each.allowed})" for each in page.settings]
-    start = page.start
-    values = ", ".join(f"{value:.6g} ({label})" for label, value in (start or {}).items())
-    across = "It depends on the other rows of the step." if entry.across_step else "Each row's stands by itself."
-    measured = "log-ratios" if entry.needs_reference else "log-probabilities"
-    domain = f"Computed as it stands for {measured} in {entry.domain}, beyond along the tangent."
+    facts = {name: value.rstrip(".") for name, value in page.facts.items()}
     return {
         "Settings": settings or ["none"],
-        "What it reads": [f"{page.reads}; {'a reference is needed' if entry.needs_reference else 'no reference'}."],
-        "Value": [
-            page.value,
-            f"Where policy equals reference, with the defaults: {values}."
-            if start
-            else "It depends on the policy alone.",
-            across,
-            domain,
-        ],
-        "First move": [f"{page.first_move}."],
-        "Soft labels": [f"{page.soft_labels}."],
+        "What it declares": [f"{name}: {value}." for name, value in facts.items()],
         "Source": [page.source],
     }
 

@@ -2,16 +2,16 @@
 
 import dataclasses
 import inspect
-import math
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 
 from prefsmith.catalogue import Setting, bounds
 from prefsmith.losses.registry import LOSSES, Entry, Range, find
-from prefsmith.types import Preferences, Ratings, SequenceScores
+from prefsmith.types import Labels, PerToken, Preferences, Rankings, Ratings, SequenceScores
 
 SECTIONS = ("Args", "Returns", "Raises", "Source")
 ROWS = {
@@ -21,6 +21,66 @@ ROWS = {
     "ranked lists": "ranked.jsonl",
 }
 SIDES = {"pairwise": ("chosen", "rejected"), "unpaired": ("desirable", "undesirable"), "listwise": ("best", "worst")}
+
+
+GROUPS = {
+    "pairwise, reference": "Pairs, compared with a reference",
+    "pairwise, free": "Pairs, without a reference",
+    "unpaired, reference": "Single completions, compared with a reference",
+    "unpaired, free": "Single completions, without a reference",
+    "listwise, reference": "Ranked lists, compared with a reference",
+}
+"""Headings of a list of losses, in their order."""
+
+NEEDS = {
+    "per_token": "the log-probability of every token",
+    "confidence": "how sure the policy is of every token",
+    "kl": "the KL divergence at every token, over the whole vocabulary",
+    "scores": "a judge's scores",
+    "score_order": "scores that rank chosen above rejected",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """Three completions with hard labels, to show what a loss gives where policy equals reference."""
+
+    tokens: tuple[int, int, int]
+    judged: tuple[float, float, float]
+    sure: float
+
+    def start(self, entry: Entry) -> dict[str, float]:
+        """The declared value for each label, by its name."""
+        assert entry.start is not None
+        nats = torch.tensor([-float(each) for each in self.tokens], dtype=torch.float64)
+        tokens, bounds = torch.tensor(self.tokens), torch.tensor([0, *accumulate(self.tokens)])
+        each_token = torch.full((sum(self.tokens),), -1.0, dtype=torch.float64)
+        scores = SequenceScores(
+            nats,
+            nats,
+            tokens,
+            per_token=PerToken(each_token, each_token, bounds),
+            confidence=torch.full_like(nats, self.sure),
+            kl=torch.zeros_like(nats),
+        )
+        names, labels = self._labels(entry)
+        return dict(zip(names, entry.start(scores, labels, **entry.defaults).tolist(), strict=True))
+
+    def _labels(self, entry: Entry) -> tuple[tuple[str, ...], Labels]:
+        one = _column(1.0)
+        if entry.kind == "pairwise":
+            gap = _column(self.judged[0] - self.judged[1])
+            return ("pair",), Preferences(torch.tensor([0]), torch.tensor([1]), one, one, gap)
+        if entry.kind == "listwise":
+            places = torch.arange(3)
+            return ("list of 3",), Rankings(places, torch.tensor([0, 3]), places, _column(*self.judged), one)
+        if "scores" in entry.needs:
+            share = self.judged[0] / sum(self.judged)
+            return ("completion",), Ratings(torch.tensor([0]), _column(share), one)
+        return SIDES["unpaired"], Ratings(torch.tensor([0, 1]), _column(1, 0), _column(1, 1), torch.tensor([0, 1]))
+
+
+EXAMPLES = _Example((4, 4, 4), (3.0, 2.0, 1.0), -0.5), _Example((4, 2, 3), (7.0, 1.0, 0.5), -0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +115,11 @@ class Page:
         return "desirable completions" if self.entry.desirable_only else "ratings"
 
     @property
+    def group(self) -> str:
+        """The heading that it stands under: a key of `GROUPS`."""
+        return f"{self.entry.kind}, {'reference' if self.entry.needs_reference else 'free'}"
+
+    @property
     def soft_labels(self) -> str:
         """What a probability between 0 and 1 means in it."""
         return self.entry.soft_labels or "refused"
@@ -63,19 +128,42 @@ class Page:
     def start(self) -> dict[str, float] | None:
         """Its value for a hard label where policy equals reference, with the default settings, by label.
 
-        None where the value depends on the policy itself.
+        None where it depends on the data or on the policy itself.
         """
         if self.entry.start is None:
             return None
-        scores = SequenceScores(_column(-1, -1), _column(-1, -1), torch.ones(2, dtype=torch.long))
-        if self.entry.kind == "pairwise":
-            ends = torch.tensor([0]), torch.tensor([1])
-            labels = Preferences(*ends, prob=_column(1), weight=_column(1), score_gap=_column(math.nan))
-        else:
-            labels = Ratings(torch.tensor([0, 1]), _column(1, 0), _column(1, 1), mismatched=torch.tensor([0, 1]))
-        values = self.entry.start(scores, labels, **self.entry.defaults).tolist()
-        names = ("pair",) if self.entry.kind == "pairwise" else ("desirable", "undesirable")
-        return dict(zip(names, values, strict=True))
+        plain, other = (example.start(self.entry) for example in EXAMPLES)
+        return plain if plain == other else None
+
+    @property
+    def start_in_words(self) -> str:
+        """The same for people."""
+        if self.start is None:
+            return "depends on the data" if self.entry.start else "depends on the policy itself"
+        return ", ".join(f"{value:.6g} ({label})" for label, value in self.start.items())
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What it declares, fact by fact, for people."""
+        entry = self.entry
+        measured = "log-ratios" if entry.needs_reference else "log-probabilities"
+        remembered = ", ".join(entry.memory.start(**entry.defaults)) if entry.memory else ""
+        facts = {
+            "reads": self.reads,
+            "reference": "needed" if entry.needs_reference else "none",
+            "also needs": ", ".join(NEEDS[need] for need in sorted(entry.needs - {"reference"})),
+            "its unit": self.value,
+            "where policy equals reference, with the defaults": self.start_in_words,
+            "first move": self.first_move,
+            "soft labels": self.soft_labels,
+            "across the step": "depends on the other rows of the step"
+            if entry.across_step
+            else "each row stands by itself",
+            "memory": f"carries {remembered} from step to step, kept in checkpoints" if entry.memory else "",
+            "chance": "draws rows in training, the same for the same seed and step" if entry.random else "",
+            "domain": f"computed as it stands for {measured} in {entry.domain}, beyond along the tangent",
+        }
+        return {name: value for name, value in facts.items() if value}
 
     @property
     def first_move(self) -> str:
@@ -116,6 +204,8 @@ class Page:
             "soft_labels": entry.soft_labels,
             "across_step": entry.across_step,
             "mismatched": entry.mismatched,
+            "memory": sorted(entry.memory.start(**entry.defaults)) if entry.memory else [],
+            "random": entry.random,
             "start": self.start,
             "first_move": entry.first_move and list(entry.first_move),
             "domain": dataclasses.asdict(entry.domain),
@@ -143,8 +233,8 @@ def page(name: str) -> Page:
 
 
 def pages() -> list[Page]:
-    """The page of every registered loss: those on pairs first, then by name."""
-    return [page(name) for name in sorted(LOSSES, key=lambda name: (LOSSES[name].kind != "pairwise", name))]
+    """The page of every registered loss: by what it reads, those with a reference first, then by name."""
+    return sorted(map(page, LOSSES), key=lambda each: (list(GROUPS).index(each.group), each.name))
 
 
 def _column(*values: float) -> torch.Tensor:

@@ -36,31 +36,26 @@ def test_the_table_has_every_loss_and_fits(run, width):
     assert (status, err) == (0, "") and max(map(len, out.splitlines())) <= width
     assert out.isascii() and "\x1b" not in out
     for name, entry in LOSSES.items():
-        assert re.search(rf"^{name}\b", out, re.M)
-        assert all(setting in out for setting in entry.settings)
-
-
-def cells_of(out, name):
-    """The cells of a row of the wide table, by the head of their column."""
-    head, row = (next(line for line in out.splitlines() if line.startswith(start)) for start in ("name", name))
-    starts = [match.start() for match in re.finditer(r"(?<=  )\S|^\S", head)]
-    ends = [*starts[1:], None]
-    return {head[a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
+        row = re.search(rf"^  {name}\s.*?(?=\n\S|\n  \S|\n\n)", out, re.M | re.S)
+        assert row and all(f"{setting}=" in squeezed(row[0]) for setting in entry.settings)
 
 
 def test_a_row_says_what_the_registry_says(run):
-    out = run("losses", width=200)[1]
-    assert cells_of(out, "dpo") == {
-        "name": "dpo",
-        "reads": "pairs",
-        "reference": "yes",
-        "settings": "beta 0.1 (above 0)",
-        "soft labels": "the optimum is beta h =",  # goes on below
-        "across step": "no",
-    }
-    kto, sft = cells_of(out, "kto"), cells_of(out, "sft")
-    assert (kto["reads"], kto["soft labels"], kto["across step"]) == ("ratings", "refused", "yes")
-    assert (sft["reads"], sft["reference"], sft["settings"]) == ("desirable completions", "no", "none")
+    out = run("losses", width=120)[1]
+    row = {name: re.search(rf"^  {name}  .*?(?=\n  \S|\n\n)", out, re.M | re.S)[0] for name in ("dpo", "kto", "sft")}
+    assert "a probability for every pair" in row["dpo"] and "beta=0.1, label_smoothing=0; soft labels]" in row["dpo"]
+    assert "looks across the step]" in row["kto"] and "soft" not in row["kto"]
+    assert "[no settings]" in row["sft"]
+
+
+def test_rows_stand_below_what_they_read(run):
+    lines = run("losses")[1].splitlines()
+    places = [
+        lines.index(line)
+        for line in ("Pairs, compared with a reference", "Single completions, compared with a reference")
+    ]
+    dpo, kto = (next(n for n, line in enumerate(lines) if line.startswith(f"  {name} ")) for name in ("dpo", "kto"))
+    assert places[0] < dpo < places[1] < kto
 
 
 @WIDTHS

@@ -7,18 +7,21 @@ import torch
 
 from prefsmith.errors import ConfigError
 from prefsmith.losses import LOSSES, resolve
-from prefsmith.losses.pages import page, pages
+from prefsmith.losses.pages import GROUPS, page, pages
 from prefsmith.losses.registry import loss
 from prefsmith.types import Preferences, SequenceScores
 
 EVERY_PAGE = pytest.mark.parametrize("found", pages(), ids=lambda page: page.name)
 
 
-def test_every_loss_has_its_page_those_on_pairs_first():
-    names = [each.name for each in pages()]
-    assert sorted(names) == sorted(LOSSES)
-    kinds = [LOSSES[name].kind == "pairwise" for name in names]
-    assert kinds == sorted(kinds, reverse=True) and names[:2] == sorted(names[:2])
+def test_every_loss_has_its_page_by_what_it_reads():
+    found = pages()
+    assert sorted(each.name for each in found) == sorted(LOSSES)
+    places = [list(GROUPS).index(each.group) for each in found]
+    assert places == sorted(places)
+    for group in GROUPS:
+        names = [each.name for each in found if each.group == group]
+        assert names == sorted(names)
 
 
 @EVERY_PAGE
