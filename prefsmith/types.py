@@ -152,6 +152,7 @@ class TokenScores:
     policy: TokenNats  # log-probability of the token
     confidence: TokenNats | None = None  # log policy(y_t) - log sum_v policy(v)^2, without gradient
     kl: TokenNats | None = None  # KL(reference(. | x, y_<t) || policy(. | x, y_<t)), over the whole vocabulary
+    reference: TokenNats | None = None  # the reference's log-probability of the token, where `kl` was asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import torch
 
-from prefsmith.errors import ConfigError
+from prefsmith.model.head import require_one_vocabulary
 from prefsmith.model.logprobs import chunks
 from prefsmith.model.score import Frozen
 from prefsmith.types import Batch, TokenNats
@@ -29,19 +29,11 @@ def token_divergence(policy: Frozen, reference: Frozen, batch: Batch, *, tempera
     Raises:
         ConfigError: the two have different vocabularies.
     """
-    with policy.looking() as scorer:
-        own, _ = scorer.predictors(batch)
-    with reference.looking() as scorer:
-        others, _ = scorer.predictors(batch)
-    vocabulary = policy.scorer.head.vocabulary
-    if reference.scorer.head.vocabulary != vocabulary:
-        what = f"the policy has {vocabulary} logits and the reference {reference.scorer.head.vocabulary}"
-        raise ConfigError("reference.vocabulary", what, fix="compare models that share a tokenizer")
+    require_one_vocabulary(policy.scorer.head, reference.scorer.head)
+    own, others = policy.logits_of(batch), reference.logits_of(batch)
     parts: list[TokenNats] = []
-    for part in chunks(own.shape[0], vocabulary):
-        with policy.looking() as scorer:
-            log_policy = (scorer.head.logits(own[part]).float() / temperature).log_softmax(-1)
-        with reference.looking() as scorer:
-            log_reference = (scorer.head.logits(others[part]).float() / temperature).log_softmax(-1).to(log_policy)
+    for part in chunks(int(batch.scored.sum()), policy.scorer.head.vocabulary):
+        log_policy = (own(part).float() / temperature).log_softmax(-1)
+        log_reference = (others(part).float() / temperature).log_softmax(-1).to(log_policy)
         parts.append((log_policy.exp() * (log_policy - log_reference)).sum(-1).to("cpu", torch.float64))
     return torch.cat(parts)

@@ -7,7 +7,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from prefsmith.model.logprobs import Logprobs, Rows, Targets, own_head_logprobs, plain_head_logprobs
+from prefsmith.errors import ConfigError
+from prefsmith.model.logprobs import (
+    Logprobs,
+    ReferenceLogits,
+    Rows,
+    Targets,
+    own_head_measures,
+    plain_head_measures,
+)
+from prefsmith.model.measure import Measures
 
 
 class Head:
@@ -32,9 +41,25 @@ class Head:
 
     def logprobs(self, rows: Rows, targets: Targets) -> Logprobs:
         """Log-probability of each target after its row, in nats."""
-        if self.linear is not None:
-            return plain_head_logprobs(rows, self.linear.weight, self.linear.bias, targets)
-        return own_head_logprobs(rows, self.own, targets, self.vocabulary)
+        return self.measures(rows, targets).logprobs
+
+    def measures(
+        self, rows: Rows, targets: Targets, *, confidence: bool = False, reference: ReferenceLogits | None = None
+    ) -> Measures:
+        """Everything that is asked of each target after its row, in one pass over the chunks.
+
+        Args:
+            rows: hidden states that predict the targets.
+            targets: the tokens that follow.
+            confidence: whether it is wanted.
+            reference: gives the reference's logits where the divergence from them is wanted.
+        """
+        if self.linear is None:
+            return own_head_measures(
+                rows, self.own, targets, self.vocabulary, confidence=confidence, reference=reference
+            )
+        weight, bias = self.linear.weight, self.linear.bias
+        return plain_head_measures(rows, weight, bias, targets, confidence=confidence, reference=reference)
 
     def logits(self, rows: Rows) -> Tensor:
         """Logits of hidden rows, `(row, vocabulary)`."""
@@ -64,6 +89,17 @@ class Head:
             return self.linear.out_features
         width = self.model.config.get_text_config().hidden_size
         return self.own(torch.zeros(1, width, dtype=self.model.dtype, device=self.model.device)).shape[-1]
+
+
+def require_one_vocabulary(policy: Head, reference: Head) -> None:
+    """Two models whose distributions are compared have the same tokens.
+
+    Raises:
+        ConfigError: their logits are not of the same number.
+    """
+    if policy.vocabulary != reference.vocabulary:
+        what = f"the policy has {policy.vocabulary} logits and the reference {reference.vocabulary}"
+        raise ConfigError("reference.vocabulary", what, fix="compare models that share a tokenizer")
 
 
 class _Body(nn.Module):

@@ -1,6 +1,7 @@
 """Log-probabilities of scored tokens, in chunks, so that tokens x vocabulary never exists."""
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import torch
 import torch.nn.functional as F
@@ -8,68 +9,97 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from prefsmith.model.measure import Measures, Slopes, joined, measure, slope_of
+
 Rows = Float[Tensor, "scored hidden"]
 Targets = Int[Tensor, " scored"]
 Logprobs = Float[Tensor, " scored"]
+ReferenceLogits = Callable[[slice], Tensor]
+"""A run of rows to the reference's logits for them, without gradient; asked again on the way back."""
 
-CHUNK_ELEMENTS = 2**24  # logits that exist at a time: 64 MiB in float32
+CHUNK_ELEMENTS = 2**24  # logits that exist at a time: 64 MiB in float32; a few times that for a divergence
 
 
-def plain_head_logprobs(
-    rows: Rows, weight: Float[Tensor, "vocabulary hidden"], bias: Tensor | None, targets: Targets
-) -> Logprobs:
-    """log softmax(rows @ weight.T + bias)[target], exact in value and gradient.
+def plain_head_measures(
+    rows: Rows,
+    weight: Float[Tensor, "vocabulary hidden"],
+    bias: Tensor | None,
+    targets: Targets,
+    *,
+    confidence: bool = False,
+    reference: ReferenceLogits | None = None,
+) -> Measures:
+    """Everything that is asked of log softmax(rows @ weight.T + bias), exact in value and gradient.
+
+    One product per chunk gives all of it. Log-probability and divergence are differentiable.
 
     Args:
         rows: hidden states that predict the targets.
         weight: the head's matrix; may be shared with the embedding.
         bias: the head's bias, if it has one.
         targets: the tokens that follow.
+        confidence: whether it is wanted.
+        reference: gives the reference's logits where the divergence from them is wanted.
 
     Returns:
-        float32 log-probabilities in nats (float64 for a float64 model).
+        float32 (float64 for a float64 model).
     """
-    return _PlainHead.apply(rows, weight, bias, targets)
+    return Measures(*_PlainHead.apply(rows, weight, bias, targets, confidence, reference))
 
 
 class _PlainHead(torch.autograd.Function):
     """The logits of a chunk are computed in forward, thrown away, and computed again in backward: 4 products."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:  # noqa: ANN001
-        logprobs = rows.new_empty(rows.shape[0], dtype=_accumulation(rows.dtype))
-        normalisers = torch.empty_like(logprobs)
+    def forward(
+        ctx,  # noqa: ANN001
+        rows: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        confidence: bool,
+        reference: ReferenceLogits | None,
+    ) -> tuple[Tensor | None, ...]:
+        parts = []
         for part in chunks(rows.shape[0], weight.shape[0]):
+            others = None if reference is None else _accumulated(reference(part))
             logits = _logits(rows[part], weight, bias)
-            normalisers[part] = logits.logsumexp(-1)
-            logprobs[part] = logits.gather(1, targets[part, None])[:, 0] - normalisers[part]
-        ctx.save_for_backward(rows, weight, bias, targets, normalisers)
-        return logprobs
+            parts.append(measure(logits, targets[part], confidence=confidence, reference=others))
+        whole = joined(parts)
+        ctx.reference = reference
+        ctx.save_for_backward(rows, weight, bias, targets, whole.normalisers)
+        return _outputs(ctx, whole)
 
     @staticmethod
-    def backward(ctx, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+    def backward(ctx, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN001
         rows, weight, bias, targets, normalisers = ctx.saved_tensors
-        (gradient,) = gradients
-        wants_rows, wants_weight, wants_bias, _ = ctx.needs_input_grad
+        slopes = _slopes(gradients)
+        wants_rows, wants_weight, wants_bias, *_ = ctx.needs_input_grad
         d_rows = torch.empty_like(rows) if wants_rows else None
         d_weight = torch.zeros_like(weight) if wants_weight else None
         d_bias = torch.zeros_like(bias) if wants_bias else None
         for part in chunks(rows.shape[0], weight.shape[0]):
+            others = None if slopes.kl is None else _accumulated(ctx.reference(part))
             logits = _logits(rows[part], weight, bias)
-            # d logprob / d logits = onehot(target) - softmax(logits)
-            slope = logits.sub_(normalisers[part, None]).exp_().mul_(-gradient[part, None])
-            slope.scatter_add_(1, targets[part, None], gradient[part, None])
-            slope = slope.to(rows.dtype)
+            slope = slope_of(logits, normalisers[part], targets[part], slopes.of(part), others).to(rows.dtype)
             if d_rows is not None:
                 torch.mm(slope, weight, out=d_rows[part])
             if d_weight is not None:
                 d_weight.addmm_(slope.t(), rows[part])
             if d_bias is not None:
                 d_bias += slope.sum(0)
-        return d_rows, d_weight, d_bias, None
+        return d_rows, d_weight, d_bias, None, None, None
 
 
-def own_head_logprobs(rows: Rows, head: Callable[[Tensor], Tensor], targets: Targets, vocabulary: int) -> Logprobs:
+def own_head_measures(
+    rows: Rows,
+    head: Callable[[Tensor], Tensor],
+    targets: Targets,
+    vocabulary: int,
+    *,
+    confidence: bool = False,
+    reference: ReferenceLogits | None = None,
+) -> Measures:
     """The same through any head, by recomputing each chunk in backward.
 
     Args:
@@ -77,17 +107,57 @@ def own_head_logprobs(rows: Rows, head: Callable[[Tensor], Tensor], targets: Tar
         head: rows to logits, with whatever the model does to them.
         targets: the tokens that follow.
         vocabulary: number of logits per row.
+        confidence: whether it is wanted.
+        reference: gives the reference's logits where the divergence from them is wanted.
     """
 
-    def chunk(part_rows: Tensor, part_targets: Tensor) -> Tensor:
-        logits = head(part_rows)
-        logits = logits.to(_accumulation(logits.dtype))
-        return logits.gather(1, part_targets[:, None])[:, 0] - logits.logsumexp(-1)
+    def chunk(part_rows: Tensor, part: slice) -> tuple[Tensor | None, ...]:
+        others = None if reference is None else _accumulated(reference(part))
+        return _OwnHead.apply(_accumulated(head(part_rows)), targets[part], confidence, others)
 
-    parts = [
-        checkpoint(chunk, rows[part], targets[part], use_reentrant=False) for part in chunks(rows.shape[0], vocabulary)
-    ]
-    return torch.cat(parts)
+    return joined(
+        [
+            Measures(*checkpoint(chunk, rows[part], part, use_reentrant=False))
+            for part in chunks(rows.shape[0], vocabulary)
+        ]
+    )
+
+
+class _OwnHead(torch.autograd.Function):
+    """From the logits of a chunk, which the head keeps for its own way back."""
+
+    @staticmethod
+    def forward(
+        ctx,  # noqa: ANN001
+        logits: Tensor,
+        targets: Tensor,
+        confidence: bool,
+        reference: Tensor | None,
+    ) -> tuple[Tensor | None, ...]:
+        whole = measure(logits, targets, confidence=confidence, reference=reference)
+        # Through save_for_backward, so that `checkpoint` drops the chunk's logits and the reference's.
+        ctx.save_for_backward(logits, targets, whole.normalisers, reference)
+        return _outputs(ctx, whole)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+        logits, targets, normalisers, reference = ctx.saved_tensors
+        slopes = _slopes(gradients)
+        others = None if slopes.kl is None else reference.clone()
+        return slope_of(logits.clone(), normalisers, targets, slopes, others), None, None, None
+
+
+def _outputs(ctx, whole: Measures) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+    """The measures as autograd takes them: a tuple in their order, of which two can be differentiated."""
+    ctx.set_materialize_grads(False)
+    fixed = (whole.normalisers, whole.confidence, whole.reference)
+    ctx.mark_non_differentiable(*[each for each in fixed if each is not None])
+    return tuple(getattr(whole, each.name) for each in fields(whole))
+
+
+def _slopes(gradients: tuple[Tensor | None, ...]) -> Slopes:
+    given = dict(zip((each.name for each in fields(Measures)), gradients, strict=True))
+    return Slopes(given["logprobs"], given["kl"])
 
 
 def sum_per_sequence(tokens: Float64[Tensor, " scored"], lengths: Int[Tensor, " seq"]) -> Float64[Tensor, " seq"]:
@@ -97,12 +167,11 @@ def sum_per_sequence(tokens: Float64[Tensor, " scored"], lengths: Int[Tensor, " 
 
 
 def _logits(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    logits = F.linear(rows, weight, bias)
-    return logits.to(_accumulation(logits.dtype))
+    return _accumulated(F.linear(rows, weight, bias))
 
 
-def _accumulation(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
+def _accumulated(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def chunks(rows: int, vocabulary: int) -> list[slice]:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prefsmith.model.adapters import unwrapped
 from prefsmith.model.attention import FOREST, no_mask
 from prefsmith.model.forest import forest, pad, unshare
-from prefsmith.model.head import Head
-from prefsmith.model.logprobs import Logprobs, Rows, Targets
+from prefsmith.model.head import Head, require_one_vocabulary
+from prefsmith.model.logprobs import Logprobs, ReferenceLogits, Rows, Targets
+from prefsmith.model.measure import Measures
 from prefsmith.types import Batch, TokenNats, TokenScores, TokenSlopes
 
 Path = Literal["shared", "packed", "padded"]
@@ -88,12 +89,21 @@ class Scorer:
     @torch.no_grad()
     def token_nats(self, batch: Batch) -> TokenNats:
         """Log-probability of each scored token, without gradient, float64 on the CPU."""
-        return self.token_logprobs(batch).to("cpu", torch.float64)
+        return _on_cpu(self.token_logprobs(batch))
 
+    @torch.no_grad()
     def token_scores(self, batch: Batch, asked: Asked = NOTHING_MORE, reference: "Frozen | None" = None) -> TokenScores:
-        """What is asked of each scored token, without gradient, float64 on the CPU."""
-        assert asked == NOTHING_MORE and reference is reference
-        return TokenScores(self.token_nats(batch))
+        """What is asked of each scored token, without gradient, float64 on the CPU.
+
+        Args:
+            batch: what to run.
+            asked: what is wanted beside log-probabilities.
+            reference: what the KL divergence is measured from; not run where none is asked.
+
+        Raises:
+            ConfigError: the two have different vocabularies.
+        """
+        return _scores(self._measures(batch, asked, reference))
 
     def accumulate(
         self, batch: Batch, weigh: Weigh, asked: Asked = NOTHING_MORE, reference: "Frozen | None" = None
@@ -105,12 +115,25 @@ class Scorer:
             weigh: is given the scores of the tokens (float64, CPU, without gradient) and returns the derivative of
                 the objective by each. That is all that any way of computing the head needs to know of the loss.
             asked: what is wanted beside log-probabilities.
-            reference: what the KL divergence is measured from.
+            reference: what the KL divergence is measured from; not run where none is asked.
+
+        Raises:
+            ConfigError: the two have different vocabularies.
         """
-        assert asked == NOTHING_MORE and reference is reference
-        logprobs = self.token_logprobs(batch)
-        slopes = weigh(TokenScores(logprobs.detach().to("cpu", torch.float64)))
-        logprobs.backward(slopes.policy.to(logprobs))
+        found = self._measures(batch, asked, reference)
+        slopes = weigh(_scores(found))
+        ends = [(found.logprobs, slopes.policy), (found.kl, slopes.kl)]
+        there = [(end, slope.to(end)) for end, slope in ends if end is not None and slope is not None]
+        torch.autograd.backward([end for end, _ in there], [slope for _, slope in there])
+
+    def _measures(self, batch: Batch, asked: Asked, reference: "Frozen | None") -> Measures:
+        logits = None
+        if asked.kl:
+            if reference is None:
+                raise ValueError("a KL divergence is asked and there is no reference; the loss must say it needs one")
+            require_one_vocabulary(self.head, reference.scorer.head)
+            logits = reference.logits_of(batch)
+        return self.head.measures(*self.predictors(batch), confidence=asked.confidence, reference=logits)
 
     def _packed(self, batch: Batch) -> tuple[Rows, Targets]:
         layout = forest(batch)
@@ -136,6 +159,19 @@ class Scorer:
             ).last_hidden_state
             parts.append(nn.functional.pad(full, (0, 0, 0, matrix.ids.shape[1] - width)).flatten(0, 1))
         return torch.cat(parts)[matrix.predictors], matrix.targets
+
+
+def _on_cpu(values: Tensor) -> TokenNats:
+    return values.detach().to("cpu", torch.float64)
+
+
+def _scores(found: Measures) -> TokenScores:
+    return TokenScores(
+        policy=_on_cpu(found.logprobs),
+        confidence=None if found.confidence is None else _on_cpu(found.confidence),
+        kl=None if found.kl is None else _on_cpu(found.kl),
+        reference=None if found.reference is None else _on_cpu(found.reference),
+    )
 
 
 def forget_lengths(model: nn.Module) -> None:
@@ -170,6 +206,21 @@ class Frozen:
         """What is asked of each scored token."""
         with self.looking():
             return self.scorer.token_scores(batch, asked, reference)
+
+    def logits_of(self, batch: Batch) -> ReferenceLogits:
+        """The body is run now; the logits of a run of the batch's scored tokens are made when they are asked for."""
+        with self.looking() as scorer:
+            rows, _ = scorer.predictors(batch)
+        return lambda part: self.logits(rows[part])
+
+    @torch.no_grad()
+    def logits(self, rows: Rows) -> Tensor:
+        """Logits of hidden rows, `(row, vocabulary)`."""
+        head = self.scorer.head
+        if head.linear is not None:  # nothing that looking changes reaches it, and chunks are many
+            return head.logits(rows)
+        with self.looking():
+            return head.logits(rows)
 
     @contextmanager
     def looking(self) -> Iterator[Scorer]:

@@ -11,8 +11,16 @@ from prefsmith.config import AdapterConfig
 from prefsmith.model import adapters, logprobs
 from prefsmith.model.forest import forest, pad, unshare
 from prefsmith.model.head import Head
-from prefsmith.model.logprobs import own_head_logprobs, plain_head_logprobs, sum_per_sequence
+from prefsmith.model.logprobs import own_head_measures, plain_head_measures, sum_per_sequence
 from prefsmith.types import Batch, Preferences
+
+
+def plain_head_logprobs(*given):
+    return plain_head_measures(*given).logprobs
+
+
+def own_head_logprobs(*given):
+    return own_head_measures(*given).logprobs
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from transformers import AttentionInterface
 from prefsmith.data.pack import pack
 from prefsmith.model.attention import FOREST, forest_attention
 from prefsmith.model.score import PATHS, Scorer
+from prefsmith.types import TokenSlopes
 
 ARCHITECTURES = ("llama", "qwen2", "gemma3", "gpt2", "cohere", "opt", "phi", "llama_lora")
 
@@ -45,9 +46,9 @@ def measured(model, path, batch):
     """The same along a path of ours."""
     seen = []
 
-    def weigh(nats):
-        seen.append(nats)
-        return slopes(len(nats))
+    def weigh(tokens):
+        seen.append(tokens.policy)
+        return TokenSlopes(slopes(len(tokens.policy)))
 
     model.zero_grad()
     Scorer(model, path).accumulate(batch, weigh)
