@@ -1,13 +1,10 @@
-"""Losses of a completion that was judged on its own."""
+"""Kahneman-Tversky optimisation."""
 
 import torch
-from jaxtyping import Float64
-from torch import Tensor
 
 from prefsmith.losses.registry import NonNegative, Positive, loss
+from prefsmith.losses.unpaired.rated import RatingLosses
 from prefsmith.types import Ratings, SequenceScores
-
-RatingLosses = Float64[Tensor, " rating"]
 
 
 def _kto_start(
@@ -82,25 +79,3 @@ def _kto_weight(ratings: Ratings, desirable_weight: float, undesirable_weight: f
         torch.full_like(ratings.value, desirable_weight),
         torch.full_like(ratings.value, undesirable_weight),
     )
-
-
-@loss("sft", kind="unpaired", desirable_only=True, first_move=(1, 0))
-def sft(scores: SequenceScores, ratings: Ratings) -> RatingLosses:
-    """Supervised fine-tuning on desirable completions: mean negative log-probability per token.
-
-        L = -log policy(y|x) / tokens(y)
-
-    On pairs this is Preferred-FT: it learns from the chosen side alone. The minimum, over many samples, is the entropy
-    per token of the completions.
-
-    Args:
-        scores: log-probabilities of every completion under the policy, in nats.
-        ratings: the desirable completions.
-
-    Returns:
-        One loss per rating, in nats per token.
-
-    Source:
-        Maximum likelihood; every completion counts the same, whatever its length.
-    """
-    return -(scores.policy / scores.tokens)[ratings.seq]

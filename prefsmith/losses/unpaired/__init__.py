@@ -1,0 +1,1 @@
+"""Losses of a completion that was judged on its own."""
