@@ -143,8 +143,7 @@ class _OwnHead(torch.autograd.Function):
     def backward(ctx, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN001
         logits, targets, normalisers, reference = ctx.saved_tensors
         slopes = _slopes(gradients)
-        others = None if slopes.kl is None else reference.clone()
-        return slope_of(logits.clone(), normalisers, targets, slopes, others), None, None, None
+        return slope_of(logits.clone(), normalisers, targets, slopes, reference), None, None, None
 
 
 def _outputs(ctx, whole: Measures) -> tuple[Tensor | None, ...]:  # noqa: ANN001

@@ -71,7 +71,7 @@ def slope_of(
         normalisers: as `measure` gave them.
         targets: the tokens that came.
         slopes: the derivative by what was measured.
-        reference: the reference's logits where there is a slope by the divergence; overwritten.
+        reference: the reference's logits where there is a slope by the divergence.
     """
     by_logprob, by_kl = slopes.logprobs, slopes.kl
     factor = torch.zeros_like(normalisers) if by_logprob is None else -by_logprob
@@ -81,8 +81,8 @@ def slope_of(
     if by_logprob is not None:
         slope.scatter_add_(1, targets[:, None], by_logprob[:, None])
     if by_kl is not None and reference is not None:
-        reference.sub_(reference.logsumexp(-1)[:, None]).exp_()
-        slope.addcmul_(reference, by_kl[:, None], value=-1)
+        share = (reference - reference.logsumexp(-1)[:, None]).exp_()  # rounded as the policy's: equals cancel
+        slope.addcmul_(share, by_kl[:, None], value=-1)
     return slope
 
 
