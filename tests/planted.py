@@ -50,6 +50,23 @@ def examples(count: int, seed: int = 0) -> list[dict[str, str]]:
     ]
 
 
+def scored(count: int, seed: int = 0) -> list[dict[str, object]]:
+    """The pairs with a judge's numbers, the better answer's the larger."""
+    return [{**row, "score_chosen": 2.5 + n % 3, "score_rejected": 1.0} for n, row in enumerate(pairs(count, seed))]
+
+
+def ranked(count: int, seed: int = 0) -> list[dict[str, object]]:
+    """The right fruit, both fruits, and the wrong one, with a judge's numbers."""
+    return [
+        {
+            "prompt": row["prompt"],
+            "completions": [row["rejected"], row["chosen"], f"{row['chosen']}{row['rejected']}"],
+            "scores": [1.0, 4.0, 2.5],
+        }
+        for row in pairs(count, seed)
+    ]
+
+
 def config_for(folder: Path, rows: list, **sections: dict) -> RunConfig:
     """A run on the rows with a tiny model, below `folder`."""
     model = folder / "base"

@@ -16,9 +16,11 @@ from prefsmith.types import Labels, PerToken, Preferences, Rankings, Ratings, Se
 SECTIONS = ("Args", "Returns", "Raises", "Source")
 ROWS = {
     "pairs": "pairs.jsonl",
+    "pairs with scores": "scored.jsonl",
     "ratings": "thumbs.jsonl",
     "desirable completions": "answers.jsonl",
     "ranked lists": "ranked.jsonl",
+    "lists with scores": "ranked.jsonl",
 }
 SIDES = {"pairwise": ("chosen", "rejected"), "unpaired": ("desirable", "undesirable"), "listwise": ("best", "worst")}
 
@@ -109,9 +111,12 @@ class Page:
 
     @property
     def reads(self) -> str:
-        """What kind of row it learns from."""
-        if self.entry.kind != "unpaired":
-            return "pairs" if self.entry.kind == "pairwise" else "ranked lists"
+        """What kind of row it learns from: a key of `ROWS`."""
+        scored = bool({"scores", "score_order"} & self.entry.needs)
+        if self.entry.kind == "pairwise":
+            return "pairs with scores" if scored else "pairs"
+        if self.entry.kind == "listwise" or scored:
+            return "lists with scores" if scored else "ranked lists"
         return "desirable completions" if self.entry.desirable_only else "ratings"
 
     @property

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from planted import WORDS, examples, pairs, ratings
+from planted import WORDS, examples, pairs, ranked, ratings, scored
 from tiny import save_model, write_rows
 
 from prefsmith.cli import main
@@ -51,6 +51,8 @@ def material(tmp_path_factory):
     folder = tmp_path_factory.mktemp("material")
     save_model(folder / "MODEL", WORDS)
     write_rows(folder / "pairs.jsonl", pairs(60))
+    write_rows(folder / "scored.jsonl", scored(60))
+    write_rows(folder / "ranked.jsonl", ranked(60))
     write_rows(folder / "thumbs.jsonl", ratings(60))
     write_rows(folder / "answers.jsonl", examples(60))
     (folder / ".venv" / "bin").mkdir(parents=True)
