@@ -1,9 +1,11 @@
 """Every preference loss, by name. Importing this package registers them all."""
 
+from prefsmith.losses import terms
+from prefsmith.losses.listwise import ranked, scored
 from prefsmith.losses.pairwise import logistic, squared
 from prefsmith.losses.reference_free import chosen, target
 from prefsmith.losses.registry import LOSSES, Entry, Term, resolve
-from prefsmith.losses.unpaired import anchored, kto, likelihood, quantile
+from prefsmith.losses.unpaired import anchored, kto, likelihood, quantile, transported
 
 __all__ = [
     "LOSSES",
@@ -15,7 +17,11 @@ __all__ = [
     "likelihood",
     "logistic",
     "quantile",
+    "ranked",
     "resolve",
+    "scored",
     "squared",
     "target",
+    "terms",
+    "transported",
 ]

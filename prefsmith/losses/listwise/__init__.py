@@ -1,0 +1,1 @@
+"""Losses of several completions of one prompt, ranked or scored."""
