@@ -87,10 +87,18 @@ def check_places(config: RunConfig, *, in_memory: bool = False) -> None:
 
 def labels_wanted(objective: Objective) -> list[Wanted]:
     """The labels that each loss term takes."""
-    entries = [term.entry for term in objective.terms]
     return [
-        Wanted(each.name, each.kind, soft_labels=each.soft_labels is not None, desirable_only=each.desirable_only)
-        for each in entries
+        Wanted(
+            each.name,
+            each.kind,
+            soft_labels=each.soft_labels is not None,
+            desirable_only=each.desirable_only,
+            one_sided=each.first_move is not None and 0 in each.first_move,
+            scores="scores" in each.needs or "score_order" in each.needs,
+            score_order="score_order" in each.needs,
+            mismatched=each.mismatched,
+        )
+        for each in (term.entry for term in objective.terms)
     ]
 
 

@@ -74,10 +74,12 @@ class DataConfig(Section):
     """Held-out rows, in any of these forms. Without it `eval_fraction` of the prompts of `train` are held out."""
     eval_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of the prompts that is held out, chosen by a hash of the prompt."""
-    format: Literal["auto", "preference", "dialogue", "rating", "completion"] = "auto"
+    format: Literal["auto", "preference", "dialogue", "ranked", "rating", "completion"] = "auto"
     """What a row is; `auto` recognises it from the columns of the first row, and says what it took it for."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Our name of a column: yours. For example {chosen: a, rejected: b, winner: human}: human says a, b or tie."""
+    pairs: Literal["all", "best_worst", "adjacent"] = "all"
+    """Comparisons made of a ranked list: every pair, best against worst, or neighbours; a list counts once."""
     max_length: int | None = Field(default=None, ge=2)
     """Most tokens of prompt and completion together. Default: what the model can take."""
     truncation: Literal["keep_end", "keep_start", "drop", "refuse"] = "keep_end"

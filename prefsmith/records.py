@@ -138,6 +138,8 @@ class Group:
         votes: the evidence that comparisons were made from.
         tags: what the row is about.
         tools: JSON schemas of tools, for the chat template.
+        weight: how much the row counts where its ranking or its scores are read, >= 0; comparisons and ratings have
+            weights of their own.
     """
 
     id: str
@@ -150,6 +152,7 @@ class Group:
     votes: tuple[Vote, ...] = ()
     tags: tuple[str, ...] = ()
     tools: tuple[Mapping[str, object], ...] = field(default=(), hash=False)
+    weight: float = 1.0
 
     def prompt_key(self) -> str:
         """The prompt as one canonical string: equal prompts, and only they, have equal keys."""

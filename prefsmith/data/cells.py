@@ -1,11 +1,13 @@
 """The cells of one row under our names, each checked when it is taken."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
 
 from prefsmith.data.excerpt import excerpt, excerpt_names
 from prefsmith.data.json_cells import list_in, messages_in, refuse_broken_list
+from prefsmith.data.listing import list_of
 from prefsmith.data.rows import Row
 from prefsmith.data.schema import Schema
 from prefsmith.errors import DataError, nearest
@@ -35,6 +37,8 @@ class Cells:
         self.row, self.columns, self.source, self.notes = row, schema.columns, row.source, notes
 
     def name_of(self, index: int) -> str:
+        if "completions" in self.columns:
+            return f"{self.columns['completions']}[{index}]"
         name = ("chosen", "rejected")[index] if "chosen" in self.columns else "completion"
         theirs = self.columns.get(name, name)
         return name if theirs == name else f"{theirs} ({name})"
@@ -54,7 +58,11 @@ class Cells:
         return self.row.values.get(self.columns.get(name, name))
 
     def content(self, name: str) -> Prompt:
-        value = self._messages_in_text(self.required(name), name)
+        return self.content_of(self.required(name), name)
+
+    def content_of(self, value: object, name: str) -> Prompt:
+        """A text or messages; `name` is a column of ours, or the place of the value, such as `answers[2].text`."""
+        value = self._messages_in_text(value, name)
         if isinstance(value, list):
             return self._as_messages(value, name)
         if isinstance(value, dict):
@@ -68,9 +76,10 @@ class Cells:
         found = messages_in(value)
         if found is None:
             if not self.row.typed:
-                refuse_broken_list(value, self.columns[name], self.source)
+                refuse_broken_list(value, self.columns.get(name, name), self.source)
             return value
-        self.notes[f"cells of {self.columns[name]} are JSON text, read as messages"] += 1
+        column = self.columns.get(name, name).partition("[")[0]
+        self.notes[f"cells of {column} are JSON text, read as messages"] += 1
         return found
 
     def messages(self, name: str) -> tuple[Message, ...]:
@@ -87,19 +96,49 @@ class Cells:
     def number(self, name: str, default: float, low: float, high: float) -> float:
         if name not in self.columns:
             return default
-        value = self.required(name)
-        if not self.row.typed and isinstance(value, str) and _NUMBER.fullmatch(value):
-            value = float(value)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            what = f"{self.columns[name]} is {_shown(value)}, not a number"
-            fix = "give a number in every row, with a point for decimals (0.8)"
-            raise DataError("data.type", what, where=self.source, fix=fix)
+        value = self.number_of(self.required(name), self.columns[name])
         if not low <= value <= high:  # NaN is in no range
             code = "data.probability" if name == "prob" else "data.weight"
             what = f"{self.columns[name]} is {value}, outside [{low:g}, {high:g}]"
             fix = "it is the probability that chosen is better" if name == "prob" else "give a finite number >= 0"
             raise DataError(code, what, where=self.source, fix=fix)
         return float(value)
+
+    def number_of(self, value: object, shown: str) -> int | float:
+        """A number as it stands, NaN among them; `shown` is its name in messages."""
+        if not self.row.typed and isinstance(value, str) and _NUMBER.fullmatch(value):
+            value = float(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            what = f"{excerpt(shown)} is {_shown(value)}, not a number"
+            fix = "give a number in every row, with a point for decimals (0.8)"
+            raise DataError("data.type", what, where=self.source, fix=fix)
+        return value
+
+    def score_of(self, value: object, shown: str) -> float:
+        """A finite number."""
+        number = _as_float(self.number_of(value, shown))
+        if not math.isfinite(number):
+            what = f"{excerpt(shown)} is {number}, not a finite number"
+            raise DataError("data.type", what, where=self.source, fix="give a finite number, or drop the row")
+        return number
+
+    def score(self, name: str) -> float | None:
+        """A judge's number; None where the row has none."""
+        if name not in self.columns or self.optional(name) is None:
+            return None
+        return self.score_of(self.optional(name), self.columns[name])
+
+    def entries(self, name: str) -> list[object]:
+        """A list, also where the container holds it as JSON text."""
+        value, theirs = self.required(name), self.columns[name]
+        found = list_of(value)
+        if found is None:
+            what = f"{excerpt(theirs)} is {_kind_of(value)}, not a list"
+            fix = "give a list in every row; in a table or a text, as JSON (json.dumps)"
+            raise DataError("data.type", what, where=self.source, fix=fix)
+        if isinstance(value, str):
+            self.notes[f"cells of {excerpt(theirs)} are JSON text, read as lists"] += 1
+        return found
 
     def weight(self) -> float:
         return self.number("weight", 1.0, 0.0, 1e12)
@@ -169,6 +208,14 @@ class Cells:
         if content is None and fields:
             content = ""  # a message that only calls tools
         return Message(role, self._as_text(content, f"{name}.content"), fields)
+
+
+def _as_float(value: float) -> float:
+    """JSON has whole numbers of any length."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _kind_of(value: object) -> str:

@@ -28,7 +28,7 @@ from prefsmith.data.render import Rendered, Renderer
 from prefsmith.data.truncate import Truncation, fit_to_length, prompt_end, shortened
 from prefsmith.data.views import View
 from prefsmith.errors import ConfigError, DataError
-from prefsmith.records import Completion, Group
+from prefsmith.records import Comparison, Completion, Group
 
 PROBE = "\n"  # merges with little that follows
 PLACES = 10  # rows of each kind whose place is kept, so that somebody can look at them
@@ -128,8 +128,15 @@ class Encoder:
                 fix="set eos_token in tokenizer_config.json",
             )
 
-    def encode(self, group: Group, views: Sequence[View]) -> EncodedGroup | None:
+    def encode(
+        self, group: Group, views: Sequence[View], compared: Sequence[Comparison] | None = None
+    ) -> EncodedGroup | None:
         """Encode the completions that the views use; None where `truncation` drops the group.
+
+        Args:
+            group: with all of its completions.
+            views: the labels of each loss term; indices into them.
+            compared: what the data says of pairs; the group's own comparisons where left out.
 
         Raises:
             DataError: the template fails, an answer has no token, the prompt is empty and there is no begin token,
@@ -150,7 +157,10 @@ class Encoder:
             self.counts.add("dropped for their length", group.source)
             return None
         kinds |= fitted.kinds
-        encoded = of_used_completions(group, used, views, fitted.prompt, fitted.completions, whole_prompt=len(prompt))
+        compared = group.comparisons if compared is None else compared
+        encoded = of_used_completions(
+            group, used, views, compared, fitted.prompt, fitted.completions, whole_prompt=len(prompt)
+        )
         refuse_equal_sides(encoded)
         self._count(encoded, kinds)
         return encoded

@@ -25,7 +25,7 @@ class EncodedGroup:
         prompt: ids that all completions share, begin token included.
         completions: one per completion that some loss uses.
         views: the labels of each loss term; indices into `completions`.
-        compared: every comparison whose two completions are here, for metrics.
+        compared: what the data says of pairs whose two completions are here, for metrics.
         mismatched: answers to another prompt, encoded behind this one; they carry no label.
         whole_prompt: length of the prompt before it was cut.
     """
@@ -53,6 +53,7 @@ def of_used_completions(
     group: Group,
     used: Sequence[int],
     views: Sequence[View],
+    compared: Sequence[Comparison],
     prompt: tuple[int, ...],
     completions: Sequence[EncodedCompletion],
     *,
@@ -66,7 +67,7 @@ def of_used_completions(
         completions=tuple(completions),
         views=tuple(_moved(view, place) for view in views),
         compared=tuple(
-            _moved_comparison(each, place) for each in group.comparisons if {each.better, each.worse} <= place.keys()
+            _moved_comparison(each, place) for each in compared if {each.better, each.worse} <= place.keys()
         ),
         whole_prompt=whole_prompt,
     )
@@ -90,25 +91,33 @@ def lend(group: EncodedGroup, count: int) -> EncodedGroup:
 
 
 def refuse_equal_sides(encoded: EncodedGroup) -> None:
-    """A pair whose sides became the same teaches nothing.
+    """A pair whose sides became the same teaches nothing, nor does a list whose answers did.
 
     Raises:
         DataError: with the row.
     """
     for comparison in encoded.compared:
         if encoded.completions[comparison.better] == encoded.completions[comparison.worse]:
-            raise DataError(
-                "data.identical_tokens",
-                "chosen and rejected are the same tokens once encoded and cut, so the pair teaches nothing",
-                where=encoded.group.source,
-                fix="raise data.max_length, or data.skip_bad=true",
-            )
+            raise _equal("chosen and rejected", "pair", encoded)
+    for ranking in (ranking for view in encoded.views for ranking in view.rankings):
+        if len({encoded.completions[index] for index in ranking.order}) < len(ranking.order):
+            raise _equal("two of the ranked answers", "list", encoded)
+
+
+def _equal(answers: str, of: str, encoded: EncodedGroup) -> DataError:
+    what = f"{answers} are the same tokens once encoded and cut, so the {of} teaches nothing"
+    fix = "raise data.max_length, or data.skip_bad=true"
+    return DataError("data.identical_tokens", what, where=encoded.group.source, fix=fix)
 
 
 def _moved(view: View, place: dict[int, int]) -> View:
-    return View(
+    return replace(
+        view,
         comparisons=tuple(_moved_comparison(comparison, place) for comparison in view.comparisons),
         ratings=tuple(replace(rating, completion=place[rating.completion]) for rating in view.ratings),
+        rankings=tuple(
+            replace(ranking, order=tuple(place[index] for index in ranking.order)) for ranking in view.rankings
+        ),
     )
 
 

@@ -1,12 +1,13 @@
 """Groups to batches: which groups share a micro-batch, and the tensors that hold them."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
-from prefsmith.records import Comparison, Rating
-from prefsmith.types import Batch, Labels, Preferences, Ratings
+from prefsmith.records import Comparison, Ranking, Rating
+from prefsmith.types import Batch, Labels, Preferences, Rankings, Ratings
 
 OPEN_BINS = 64
 
@@ -85,33 +86,53 @@ def _scored(completion: EncodedCompletion) -> list[bool]:
 
 
 def _labels(groups: Sequence[EncodedGroup], firsts: Sequence[int], foreign: list[int]) -> tuple[Labels, ...]:
+    """Every term's labels; a term may have none here, and keeps its kind."""
     labels: list[Labels] = []
-    for term in range(len(groups[0].views)):
+    for term, first_view in enumerate(groups[0].views):
         views = [(first, group.views[term]) for first, group in zip(firsts, groups, strict=True)]
-        comparisons = [(first, comparison) for first, view in views for comparison in view.comparisons]
-        ratings = [(first, rating) for first, view in views for rating in view.ratings]
-        labels.append(_preferences(comparisons) if comparisons else _ratings(ratings, foreign))
+        if first_view.kind == "pairwise":
+            labels.append(_preferences([(first, each) for first, view in views for each in view.comparisons]))
+        elif first_view.kind == "unpaired":
+            labels.append(_ratings([(first, each) for first, view in views for each in view.ratings], foreign))
+        else:
+            labels.append(_rankings([(first, each) for first, view in views for each in view.rankings]))
     return tuple(labels)
 
 
 def _preferences(comparisons: Sequence[tuple[int, Comparison]]) -> Preferences:
-    def column(values: Sequence[float]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float64)
-
     gaps = [comparison.score_gap for _, comparison in comparisons]
     return Preferences(
-        chosen=torch.tensor([first + each.better for first, each in comparisons], dtype=torch.int64),
-        rejected=torch.tensor([first + each.worse for first, each in comparisons], dtype=torch.int64),
-        prob=column([comparison.prob for _, comparison in comparisons]),
-        weight=column([comparison.weight for _, comparison in comparisons]),
-        score_gap=column([float("nan") if gap is None else gap for gap in gaps]),
+        chosen=_whole([first + each.better for first, each in comparisons]),
+        rejected=_whole([first + each.worse for first, each in comparisons]),
+        prob=_real([comparison.prob for _, comparison in comparisons]),
+        weight=_real([comparison.weight for _, comparison in comparisons]),
+        score_gap=_real([float("nan") if gap is None else gap for gap in gaps]),
     )
 
 
 def _ratings(ratings: Sequence[tuple[int, Rating]], foreign: list[int]) -> Ratings:
     return Ratings(
-        seq=torch.tensor([first + rating.completion for first, rating in ratings], dtype=torch.int64),
-        value=torch.tensor([rating.value for _, rating in ratings], dtype=torch.float64),
-        weight=torch.tensor([rating.weight for _, rating in ratings], dtype=torch.float64),
-        mismatched=torch.tensor(foreign, dtype=torch.int64) if foreign else None,
+        seq=_whole([first + rating.completion for first, rating in ratings]),
+        value=_real([rating.value for _, rating in ratings]),
+        weight=_real([rating.weight for _, rating in ratings]),
+        mismatched=_whole(foreign) if foreign else None,
     )
+
+
+def _rankings(rankings: Sequence[tuple[int, Ranking]]) -> Rankings:
+    unknown = float("nan")
+    return Rankings(
+        items=_whole([first + index for first, ranking in rankings for index in ranking.order]),
+        starts=_whole([0, *accumulate(len(ranking.order) for _, ranking in rankings)]),
+        tier=_whole([tier for _, ranking in rankings for tier in ranking.tiers]),
+        scores=_real([each for _, ranking in rankings for each in ranking.scores or [unknown] * len(ranking.order)]),
+        weight=_real([ranking.weight for _, ranking in rankings]),
+    )
+
+
+def _whole(numbers: Sequence[int]) -> torch.Tensor:
+    return torch.tensor(numbers, dtype=torch.int64)
+
+
+def _real(numbers: Sequence[float]) -> torch.Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)

@@ -1,9 +1,13 @@
 """From a row to a group: every row is checked at this border."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 from prefsmith.data import dialogue
 from prefsmith.data.cells import Cells, Prompt
+from prefsmith.data.ranked import ranked_answers
+from prefsmith.data.ranking import score_gap
 from prefsmith.data.rows import Row
 from prefsmith.data.schema import Schema, refuse_late_columns
 from prefsmith.errors import DataError
@@ -26,8 +30,16 @@ def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
     if schema.format in ("preference", "dialogue"):
         cell, prob = _judged(cell, row, schema, notes)
         prompt, completions = _two_sides(cell, schema, notes)
-        comparison = Comparison(0, 1, prob=prob, weight=cell.weight())
+        scores = [cell.score("score_chosen"), cell.score("score_rejected")]
+        completions = _with_scores(completions, scores)
+        gap = cell.score("margin") if None in scores else score_gap(completions, 0, 1)
+        comparison = Comparison(0, 1, prob=prob, weight=cell.weight(), score_gap=gap)
         return _group(cell, prompt, completions, comparisons=(comparison,))
+    if schema.listing is not None:
+        answers, scores, tiers = ranked_answers(cell, schema.listing)
+        prompt, completions = _answers(cell.content("prompt"), answers, row.source)
+        completions = _with_scores(completions, scores or [None] * len(completions))
+        return replace(_group(cell, prompt, completions), ranking=tiers, weight=cell.weight())
     if "messages" in schema.columns:
         prompt, completion = _split_messages(cell.messages("messages"), row.source)
     else:
@@ -48,6 +60,10 @@ def _judged(cell: Cells, row: Row, schema: Schema, notes: Counter[str]) -> tuple
     if verdict == "tie":
         notes["kept as ties, with probability 0.5"] += 1
     return cell, 0.5 if verdict == "tie" else 1.0
+
+
+def _with_scores(completions: Sequence[Completion], scores: Sequence[float | None]) -> tuple[Completion, ...]:
+    return tuple(replace(each, score=score) for each, score in zip(completions, scores, strict=True))
 
 
 def _group(
@@ -94,11 +110,18 @@ def _two_sides(cell: Cells, schema: Schema, notes: Counter[str]) -> tuple[Prompt
         raise DataError("data.type", what, where=cell.source, fix="give both sides in one form")
     if schema.format == "dialogue":
         return _split_pair(chosen, rejected, cell.source, notes)
-    prompt = cell.content("prompt")
-    sides = [_without_prompt(side, prompt, cell.source) for side in (chosen, rejected)]
-    if isinstance(prompt, str) and isinstance(sides[0].messages, tuple) and sides[0].text is None:
+    return _answers(cell.content("prompt"), (chosen, rejected), cell.source)
+
+
+def _answers(prompt: Prompt, answers: Sequence[Prompt], source: str) -> tuple[Prompt, tuple[Completion, ...]]:
+    """A prompt and its answers, all texts or all messages."""
+    if len({type(answer) for answer in answers}) > 1:
+        what = "some answers are texts and others lists of messages"
+        raise DataError("data.type", what, where=source, fix="give all answers in one form")
+    completions = tuple(_without_prompt(answer, prompt, source) for answer in answers)
+    if isinstance(prompt, str) and completions[0].text is None:
         prompt = (Message("user", prompt),)
-    return prompt, (sides[0], sides[1])
+    return prompt, completions
 
 
 def _split_pair(

@@ -1,8 +1,10 @@
-"""From the files of a run to encoded rows: read, split, view, encode; every row is used, refused or counted."""
+"""From the files of a run to encoded rows: read, split, view, encode; every row is used, refused or counted.
+
+What a loss cannot use is refused when the rows are read, so that nobody waits for a model to hear of it.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from prefsmith.config import DataConfig
@@ -11,10 +13,12 @@ from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.excerpt import excerpt_names
 from prefsmith.data.groups import Reading, read_groups
 from prefsmith.data.hub import Side
+from prefsmith.data.made import made_of
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.schema import Schema
 from prefsmith.data.split import shared_prompts, split
-from prefsmith.data.views import Wanted, describe, view
+from prefsmith.data.suitable import refuse_unsuitable, refuse_weightless
+from prefsmith.data.views import Labelled, Wanted, label
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.records import Group
 
@@ -23,10 +27,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Groups to train on and groups that are held out."""
+    """Groups to train on and groups that are held out, with their labels."""
 
-    train: list[Group]
-    held_out: list[Group]
+    train: list[Labelled]
+    held_out: list[Labelled]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +52,41 @@ class Preparation:
     Attributes:
         record: what data.json says.
         rejects: the rows that were refused, with their reasons.
+        sides: what was read, also where the losses cannot learn from it as a whole.
     """
 
     def __init__(self, config: DataConfig, wanted: Sequence[Wanted], say: Say) -> None:
         self.config, self.wanted, self.say = config, wanted, say
         self.rejects = Rejects(skip=config.skip_bad)
         self.record: dict[str, object] = {}
+        self.sides: Sides | None = None
+        self._without_labels: dict[str, int] = {}  # rows of a side that a loss refuses
 
     def read(self, groups: Sequence[Group] | None) -> Sides:
         """Training and held-out groups, from the files or from groups in memory.
 
         Raises:
-            ConfigError: there is nothing to train on.
-            DataError: a file or a row cannot be used.
+            ConfigError: there is nothing to train on, or one prompt where a loss compares across prompts.
+            DataError: a file or a row cannot be used, or a loss cannot learn from what there is.
         """
         everything = self._train_groups(groups)
         if self.config.eval is None:
-            sides = Sides(*split(everything, self.config.eval_fraction))
+            train, held_out = split(everything, self.config.eval_fraction)
         else:
-            sides = Sides(everything, self._read_file(self.config.eval, "eval").groups)
-            if leaked := shared_prompts(sides.train, sides.held_out):
-                self.say(f"warning: {leaked} of {len(sides.held_out)} held-out rows have a prompt that is trained on")
+            train, held_out = everything, self._read_file(self.config.eval, "eval").groups
+            if leaked := shared_prompts(train, held_out):
+                self.say(f"warning: {leaked} of {len(held_out)} held-out rows have a prompt that is trained on")
                 self.record["eval_prompts_in_train"] = leaked
-        made = [describe(_viewable(sides.train, wanted), wanted) for wanted in self.wanted]
-        self.record["made"] = made
+        self.sides = sides = Sides(self._label(train, "train"), self._label(held_out, "eval"))
+        self.record["made"] = made = made_of(sides.train, self.wanted, self.config.pairs)
         for each in made:
             self.say(f"  made of it: {each}")
         self.say(f"  {len(sides.train):,} rows to train on, {len(sides.held_out):,} held out")
+        refuse_unsuitable(sides.train, self.wanted, self._where())
         return sides
 
     def encode(self, encoder: Encoder, sides: Sides) -> EncodedSides:
-        """Views and ids of every group; what cannot be used is refused as it is when read.
+        """Ids of every group; what cannot be used is refused as it is when read.
 
         Raises:
             DataError: a row cannot be used, or none is left to train on.
@@ -90,11 +98,23 @@ class Preparation:
             counts = counts or f"{len(self.rejects.rows)} refused"
             fix = "raise data.max_length, lower data.eval_fraction, or leave data.skip_bad out to see the first bad row"
             what = f"no row is left to train on ({len(sides.train)} were there; {counts})"
-            raise DataError("data.no_rows", what, where=self.config.train, fix=fix)
-        if not any(label.weight for group in train for view in group.views for label in view.labels()):
-            what, fix = "every row has the weight 0, so nothing would be learnt", "give some rows a weight above 0"
-            raise DataError("data.weight", what, where=self.config.train, fix=fix)
+            raise DataError("data.no_rows", what, where=self._where(), fix=fix)
+        refuse_weightless([group.views for group in train], self.wanted, self._where())
         return EncodedSides(train, held_out)
+
+    def _where(self) -> str:
+        return self.config.train or "rows in memory"
+
+    def _label(self, groups: Sequence[Group], side: str) -> list[Labelled]:
+        """The groups that every loss can read; the others are refused."""
+        labelled: list[Labelled] = []
+        for group in groups:
+            try:
+                labelled.append(label(group, self.wanted, self.config.pairs))
+            except DataError as error:
+                self.rejects.refuse(error, asdict(group))
+        self._without_labels[side] = len(groups) - len(labelled)
+        return labelled
 
     def _train_groups(self, groups: Sequence[Group] | None) -> list[Group]:
         if groups is not None:
@@ -140,27 +160,26 @@ class Preparation:
         fix = "name the column that says it, data.columns.label=<your column>; for good answers alone, loss.name=sft"
         raise DataError("data.label", what, where=path, fix=fix)
 
-    def _encode(self, encoder: Encoder, groups: Sequence[Group], side: str) -> list[EncodedGroup]:
+    def _encode(self, encoder: Encoder, rows: Sequence[Labelled], side: str) -> list[EncodedGroup]:
         encoder.counts = EncodingCounts()
         encoded: list[EncodedGroup] = []
         refused = len(self.rejects.rows)
-        for group in groups:
+        for row in rows:
             try:
-                views = [view(group, wanted) for wanted in self.wanted]
-                if not any(len(each) for each in views):
-                    encoder.counts.add("without a label for this loss", group.source)
-                elif (each := encoder.encode(group, views)) is not None:
+                if not any(len(view) for view in row.views):
+                    encoder.counts.add("without a label for this loss", row.group.source)
+                elif (each := encoder.encode(row.group, row.views, row.compared)) is not None:
                     encoded.append(each)
             except DataError as error:
-                self.rejects.refuse(error, asdict(group))
+                self.rejects.refuse(error, asdict(row.group))
         self.record[f"{side}_encoded"] = {
             **encoder.counts.as_dict(),
             "places": encoder.counts.places,
-            "rejected": len(self.rejects.rows) - refused,
+            "rejected": self._without_labels[side] + len(self.rejects.rows) - refused,
             "max_length": encoder.max_length,
         }
         for what, n in sorted(encoder.counts.kinds.items()):
-            self.say(f"  {side}: {n:,} of {len(groups):,} rows {what}")
+            self.say(f"  {side}: {n:,} of {len(rows):,} rows {what}")
         return encoded
 
 
@@ -170,13 +189,3 @@ def encoded_digest(groups: Sequence[EncodedGroup]) -> str:
     for group in groups:
         total.update(repr((group.prompt, group.completions, group.views, group.compared)).encode())
     return total.hexdigest()
-
-
-def _viewable(groups: Sequence[Group], wanted: Wanted) -> list[Group]:
-    """The groups that the loss can use; others are refused when they are encoded."""
-    usable = []
-    for group in groups:
-        with suppress(DataError):
-            view(group, wanted)
-            usable.append(group)
-    return usable

@@ -148,9 +148,10 @@ def _read_sides(parts: Parts, data: DataConfig) -> None:
     parts.preparation = Preparation(data.model_copy(update={"skip_bad": True}), wanted, _silent)
     error = None
     try:
-        parts.sides = parts.preparation.read(None)
+        parts.preparation.read(None)
     except PrefsmithError as caught:
         error = caught
+    parts.sides = parts.preparation.sides  # rows that a loss cannot learn from are still shown
     _note_refused(parts, parts.preparation, error)
 
 
@@ -158,7 +159,7 @@ def _encode(parts: Parts) -> None:
     preparation, sides, encoder = parts.preparation, parts.sides, parts.encoder
     if parts.objective is None or preparation is None or sides is None or encoder is None:
         return
-    trained = {id(group) for group in sides.train}
+    trained = {id(row.group) for row in sides.train}
     parts.lengths = lengths = LengthRecord(parts.good_name)
     encoder.measure = lambda uncut: lengths.add(uncut) if id(uncut.group) in trained else None
     error = None

@@ -140,7 +140,7 @@ def _template(
 ) -> Template | None:
     if parts.encoder is None:
         return None
-    groups = parts.sides.train if parts.sides is not None else []
+    groups = [row.group for row in parts.sides.train] if parts.sides is not None else []
     notes = [note for file in rows.files for note in file.notes] if rows is not None else []
     return template_of(parts.config.data, parts.encoder, groups, notes, refused, treated)
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from prefsmith.data.views import View, Wanted, describe, view
+from prefsmith.data.made import describe
+from prefsmith.data.views import View, Wanted, view
 from prefsmith.errors import DataError
 from prefsmith.records import Comparison, Completion, Group, Rating
 
@@ -75,4 +76,4 @@ def test_a_view_knows_its_completions():
     ids=["pairs", "pairs as ratings", "ratings", "the better alone"],
 )
 def test_what_is_made_of_the_file_is_said(groups, wanted, line):
-    assert describe(groups, wanted) == line
+    assert describe([(group, view(group, wanted)) for group in groups], wanted) == line
