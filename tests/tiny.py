@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -12,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.data.views import View
-from prefsmith.records import Comparison, Completion, Group, Rating
+from prefsmith.records import Comparison, Completion, Group, Ranking, Rating
 
 M = TypeVar("M", bound=PreTrainedModel)
 
@@ -116,7 +117,14 @@ def encoded_groups(
         texts = tuple(Completion(f"{number}-{place}") for place in range(completions))
         comparisons = tuple(Comparison(0, other) for other in range(1, completions))
         ratings = tuple(Rating(place, float(place == 0)) for place in range(completions))
-        view = View(comparisons=comparisons) if kind == "pairwise" else View(ratings=ratings)
+        places = tuple(range(completions))
+        scores = tuple(2.0 - 0.7 * place for place in places)
+        comparisons = tuple(replace(each, score_gap=scores[0] - scores[each.worse]) for each in comparisons)
+        view = {
+            "pairwise": View(comparisons=comparisons),
+            "unpaired": View(ratings=ratings),
+            "listwise": View(rankings=(Ranking(places, places, scores),)),
+        }[kind]
         group = Group(f"g{number}", f"rows:{number + 1}", f"prompt {number}", texts, comparisons=comparisons)
         trunk = ids(prompt)
         answers = tuple(EncodedCompletion(ids(answer)) for _ in range(completions))

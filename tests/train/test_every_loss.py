@@ -17,7 +17,8 @@ from prefsmith.train import loop
 
 STEPS, STOPPED_AFTER = 10, 7
 PER_STEP = 3
-SETTINGS = {"dpo_shift": {"f_end": 1.0, "over_steps": 8}}  # so that what it remembers has a say
+# So that what a loss remembers has a say, and a bound is crossed.
+SETTINGS = {"dpo_shift": {"f_end": 1.0, "over_steps": 8}, "length": {"most": 1}, "constraint": {"least": 5}}
 
 
 class Stop(Exception):
