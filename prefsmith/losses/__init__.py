@@ -2,7 +2,7 @@
 
 from prefsmith.losses import terms
 from prefsmith.losses.listwise import ranked, scored
-from prefsmith.losses.pairwise import logistic, squared
+from prefsmith.losses.pairwise import bounded, labels, logistic, rewards, squared
 from prefsmith.losses.reference_free import chosen, target
 from prefsmith.losses.registry import LOSSES, Entry, Term, resolve
 from prefsmith.losses.unpaired import anchored, kto, likelihood, quantile, transported
@@ -12,13 +12,16 @@ __all__ = [
     "Entry",
     "Term",
     "anchored",
+    "bounded",
     "chosen",
     "kto",
+    "labels",
     "likelihood",
     "logistic",
     "quantile",
     "ranked",
     "resolve",
+    "rewards",
     "scored",
     "squared",
     "target",

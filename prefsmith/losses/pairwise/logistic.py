@@ -4,6 +4,7 @@ import math
 from typing import Annotated
 
 import torch
+import torch.nn.functional as F
 
 from prefsmith.losses.pairwise.margin import Margins, cross_entropy, margin
 from prefsmith.losses.registry import Positive, Range, loss
@@ -55,3 +56,45 @@ def dpo(
     h = beta * margin(scores, prefs)
     p = prefs.prob * (1 - label_smoothing) + (1 - prefs.prob) * label_smoothing
     return cross_entropy(h, p)
+
+
+def _discopop_start(scores: SequenceScores, prefs: Preferences, **_settings: float) -> Margins:
+    return torch.full_like(prefs.prob, (1 + math.log(2)) / 2)
+
+
+@loss("discopop", kind="pairwise", needs=("reference",), start=_discopop_start, first_move=(-1, 1))
+def discopop(
+    scores: SequenceScores,
+    prefs: Preferences,
+    *,
+    beta: Positive = 0.05,
+    tau: Annotated[float, Range(0.0, 1.0, open_low=True)] = 0.05,
+) -> Margins:
+    """A blend of logistic and exponential loss that a language model proposed and experiments picked.
+
+        L = -(1 - m) log s(u) + m e^-u
+        u = beta h,  m = s(u / tau)
+
+    with h the margin in nats and s the logistic function.
+
+    The loss is smallest, and 0, at an infinite margin. It is not convex: for tau below 0.102 it rises at u = 0, so that
+    a pair first falls back into a shallow valley (with tau = 0.05 at u = -0.119, and the crest is at u = 0.072) and
+    crosses only if others push. Use it with many pairs, whose margins spread by themselves; use `dpo` where the first
+    steps must go the right way.
+
+    Args:
+        scores: log-probabilities of every completion under policy and reference, in nats.
+        prefs: the comparisons, with hard labels.
+        beta: strength of the pull to the reference, per nat.
+        tau: width of the blend, in (0, 1]. Above 1 the exponential would grow without bound.
+
+    Returns:
+        One non-negative loss per comparison, in nats.
+
+    Source:
+        Lu et al. 2024, arXiv:2406.08414, eq. 5 (log-ratio modulated loss). The authors' repository keeps an older form
+        with m = s(h), which is not the published one. The second term is computed as exp(log m - u), which is finite.
+    """
+    u = beta * margin(scores, prefs)
+    exponential = torch.exp(F.logsigmoid(u / tau) - u)
+    return -torch.sigmoid(-u / tau) * F.logsigmoid(u) + exponential
