@@ -12,7 +12,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,12 +25,13 @@ from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.files import file_digest, sync_folder, write_durably
 
 FORMAT = 1
-MANIFEST, WEIGHTS, OPTIMIZER, RANDOM, STATE = (
+MANIFEST, WEIGHTS, OPTIMIZER, RANDOM, STATE, REFERENCE = (
     "MANIFEST.json",
     "weights.safetensors",
     "optimizer.safetensors",
     "random.safetensors",
     "state.json",
+    "reference.safetensors",
 )
 
 
@@ -44,6 +45,7 @@ class Checkpoint:
         optimizer: the optimiser's averages and counts.
         random: states of the generators, by device.
         state: length of the metrics log, digests and whatever else is not a tensor.
+        reference: what a reference that moves has become; empty (and no file) for one that stands still.
     """
 
     step: int
@@ -51,6 +53,7 @@ class Checkpoint:
     optimizer: dict[str, Tensor]
     random: dict[str, Tensor]
     state: dict[str, Any]
+    reference: dict[str, Tensor] = field(default_factory=dict)
 
 
 def folder_name(step: int) -> str:
@@ -221,16 +224,15 @@ def restore_random_states(states: dict[str, Tensor]) -> None:
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
-    for name, tensors in (
-        (WEIGHTS, checkpoint.weights),
-        (OPTIMIZER, checkpoint.optimizer),
-        (RANDOM, checkpoint.random),
-    ):
-        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, folder / name)
+    tensors = {WEIGHTS: checkpoint.weights, OPTIMIZER: checkpoint.optimizer, RANDOM: checkpoint.random}
+    if checkpoint.reference:
+        tensors[REFERENCE] = checkpoint.reference
+    for name, each in tensors.items():
+        save_file({key: value.detach().cpu().contiguous() for key, value in each.items()}, folder / name)
     state = {"step": checkpoint.step, **checkpoint.state}
     (folder / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
     files = {}
-    for name in (WEIGHTS, OPTIMIZER, RANDOM, STATE):
+    for name in (*tensors, STATE):
         path = folder / name
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -242,12 +244,14 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
 def _read(place: Path) -> Checkpoint:
     """A checkpoint whose digests have been verified."""
     state = json.loads((place / STATE).read_bytes())
+    named = json.loads((place / MANIFEST).read_bytes())["files"]
     return Checkpoint(
         step=state.pop("step"),
         weights=load_file(place / WEIGHTS),
         optimizer=load_file(place / OPTIMIZER),
         random=load_file(place / RANDOM),
         state=state,
+        reference=load_file(place / REFERENCE) if REFERENCE in named else {},
     )
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,36 @@ def test_what_is_saved_is_what_is_read(tmp_path):
     assert torch.equal(checkpoint.optimizer["w|exp_avg"], torch.ones(4))
     assert torch.equal(checkpoint.random["cpu"], made(1).random["cpu"])
     assert checkpoint.state == {"metrics_bytes": 7}
+
+
+def with_reference(step):
+    return replace(made(step), reference={"w": torch.tensor([0.1, -0.2])})
+
+
+def test_a_reference_that_moved_comes_back_to_the_bit(tmp_path):
+    store = CheckpointStore(tmp_path, keep=5)
+    place = store.save(with_reference(1))
+    assert json.loads((place / "MANIFEST.json").read_text())["files"].keys() == {*FILES[1:], "reference.safetensors"}
+    assert torch.equal(store.newest()[0].reference["w"], torch.tensor([0.1, -0.2]))
+
+
+def test_without_one_there_is_no_file_and_a_stray_one_is_not_read(tmp_path):
+    """Checkpoints from before references moved look like this."""
+    store = saved(tmp_path, 1)
+    place = tmp_path / folder_name(1)
+    assert sorted(each.name for each in place.iterdir()) == sorted(FILES)
+    (place / "reference.safetensors").write_bytes(b"nobody vouches for this")
+    assert store.newest()[0].reference == {}
+
+
+@pytest.mark.parametrize("harm", [lambda path: truncate(path), lambda path: flip(path), lambda path: path.unlink()])
+def test_a_damaged_reference_damages_its_checkpoint(tmp_path, harm):
+    store = saved(tmp_path, 1)
+    place = store.save(with_reference(2))
+    harm(place / "reference.safetensors")
+    checkpoint, damaged = store.newest()
+    assert checkpoint.step == 1
+    assert "reference.safetensors" in damaged[0]
 
 
 def truncate(path):
