@@ -61,8 +61,13 @@ def of_used_completions(
 ) -> EncodedGroup:
     """The group with those of its completions that some loss uses; all indices count these."""
     place = {old: new for new, old in enumerate(used)}
+    kept = (tuple(place[index] for index in tier if index in place) for tier in group.ranking)
     return EncodedGroup(
-        group=replace(group, completions=tuple(group.completions[index] for index in used)),
+        group=replace(
+            group,
+            completions=tuple(group.completions[index] for index in used),
+            ranking=tuple(tier for tier in kept if tier),
+        ),
         prompt=prompt,
         completions=tuple(completions),
         views=tuple(_moved(view, place) for view in views),

@@ -152,7 +152,8 @@ class Preparation:
 
     def _refuse_examples(self, path: str, schema: Schema) -> None:
         """Examples without labels would all be taken for good answers by a loss that tells good from bad."""
-        wanted = next((each for each in self.wanted if each.kind == "unpaired" and not each.desirable_only), None)
+        reads_labels = (each for each in self.wanted if each.kind == "unpaired" and not each.scores)
+        wanted = next((each for each in reads_labels if not each.desirable_only), None)
         if wanted is None or schema.format != "completion":
             return
         unread = f"; not read: {excerpt_names(schema.unused)}" if schema.unused else ""

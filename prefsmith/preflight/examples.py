@@ -9,6 +9,7 @@ from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.data.views import View
 from prefsmith.preflight.facts import Example, Kind, Piece, Shown
+from prefsmith.records import Group
 
 PROMPT = (80, 150)
 """Most characters of a prompt that are shown of its start and of its end, which is what the answer follows."""
@@ -18,6 +19,7 @@ WORTH = 20
 """Tokens that are shown rather than left out."""
 CONTEXT = 6
 """Tokens in front that decide how a tokenizer writes the next one."""
+TIED = "tied"
 WHOLE = 8
 """Most tokens that one character takes."""
 
@@ -55,9 +57,16 @@ def examples(groups: Sequence[EncodedGroup], encoder: Encoder, *, good: str, see
     return tuple(_example(groups[index], why, encoder, good) for index, why in chosen.items())
 
 
-def roles(view: View, completions: int, good: str) -> list[str]:
-    """What each completion is to a loss; empty where it is nothing to it."""
-    named = [""] * completions
+def roles(group: Group, view: View, good: str) -> list[str]:
+    """What each completion is to a loss; empty where it is nothing to it. In a ranked row it has its place there."""
+    named = [""] * len(group.completions)
+    if group.ranking:
+        for place, tier in enumerate(group.ranking):
+            for index in tier:
+                named[index] = _place(place, len(group.ranking))
+        return [name if index in view.completions() else "" for index, name in enumerate(named)]
+    for ranking in view.rankings:
+        named[ranking.order[0]], named[ranking.order[1]] = ("chosen", "rejected") if ranking.tiers[1] else (TIED, TIED)
     for comparison in view.comparisons:
         better, worse = comparison.better, comparison.worse
         prob = comparison.prob
@@ -68,6 +77,12 @@ def roles(view: View, completions: int, good: str) -> list[str]:
     for rating in view.ratings:
         named[rating.completion] = good if rating.value > 0.5 else "undesirable"
     return named
+
+
+def _place(place: int, places: int) -> str:
+    if places == 1:
+        return TIED
+    return "best" if place == 0 else "worst" if place == places - 1 else "between"
 
 
 def _whole(group: EncodedGroup) -> int:
@@ -82,15 +97,22 @@ def _example(group: EncodedGroup, why: str, encoder: Encoder, good: str) -> Exam
         kept = int(prompt[0].kind == "control")  # the begin token stays in front of a cut
         prompt = (*prompt[:kept], Piece("", "cut", False, gone), *prompt[kept:])
     parts = [Shown("prompt", len(group.prompt), prompt)]
-    for name, completion in zip(_answer_names(group, good), group.completions, strict=True):
-        parts.append(_shown(name, group.prompt, completion, reader))
+    names, places = _answer_names(group, good), range(len(group.completions))
+    if tiers := group.group.ranking:
+        places = (tiers[0][0], tiers[-1][-1]) if len(places) > 1 else places
+        if len(group.completions) > len(places):
+            why = f"{why}: of {len(group.completions)} ranked answers, one of the best and one of the worst"
+    for place in places:
+        parts.append(_shown(names[place], group.prompt, group.completions[place], reader))
     return Example(group.group.source, why, tuple(parts))
 
 
 def _answer_names(group: EncodedGroup, good: str) -> list[str]:
-    """What each answer is to the first loss that reads it."""
-    names = [roles(view, len(group.completions), good) for view in group.views]
-    return [next(name for name in column if name) for column in zip(*names, strict=True)]
+    """What each answer is to the first loss that reads it, and its score."""
+    names = [roles(group.group, view, good) for view in group.views]
+    found = [next(name for name in column if name) for column in zip(*names, strict=True)]
+    scores = [each.score for each in group.group.completions]
+    return [name if score is None else f"{name} (score {score:g})" for name, score in zip(found, scores, strict=True)]
 
 
 def _shown(role: str, prompt: Sequence[int], completion: EncodedCompletion, reader: "_Reader") -> Shown:

@@ -120,7 +120,8 @@ class Shown:
     """A prompt or an answer as the model reads it.
 
     Args:
-        role: prompt, chosen, rejected, desirable, undesirable or completion; with the label's probability if not 1.
+        role: prompt, chosen, rejected, desirable, undesirable or completion; in a ranked row best or worst, or tied;
+            with the label's probability if not 1, and with the answer's score if it has one.
         tokens: of it, before anything was left out for showing; of an answer those that are scored.
         pieces: in order.
     """
@@ -292,7 +293,7 @@ class Work:
     Args:
         losses: each with its settings in force.
         learning_rate: at its peak.
-        labels: what a step counts: comparisons, ratings or completions.
+        labels: what a step counts: comparisons, ratings, completions or ranked lists.
         steps: optimiser steps.
         epochs: passes over the rows.
         pairs_per_step: labels that share a step.

@@ -1,11 +1,12 @@
 """How long prompts and answers are in the model's tokens, before anything is cut."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from prefsmith.data.encode import Uncut
-from prefsmith.preflight.examples import roles
+from prefsmith.data.views import View
+from prefsmith.preflight.examples import TIED, roles
 from prefsmith.preflight.facts import Lengths, Quantiles
 
 
@@ -19,7 +20,8 @@ class LengthRecord:
     def __init__(self, good: str) -> None:
         self.good = good
         self.rows: list[tuple[int, int]] = []
-        self.sides: dict[str, list[int]] = {side: [] for side in ("chosen", "rejected", good, "undesirable")}
+        sides = ("chosen", "rejected", good, "undesirable", "best", "between", "worst", TIED)
+        self.sides: dict[str, list[int]] = {side: [] for side in sides}
         self.differences: list[int] = []
 
     def add(self, uncut: Uncut) -> None:
@@ -27,15 +29,12 @@ class LengthRecord:
         self.rows.append((uncut.prompt, uncut.longest))
         place = {index: number for number, index in enumerate(uncut.used)}
         for view in uncut.views:
-            found = [name.partition(" ")[0] for name in roles(view, len(uncut.group.completions), self.good)]
+            found = [name.partition(" ")[0] for name in roles(uncut.group, view, self.good)]
             for index, side in enumerate(found):
                 if side:
                     self.sides[side].append(uncut.completions[place[index]])
-            for comparison in view.comparisons:
-                better, worse = comparison.better, comparison.worse
-                if comparison.prob != 0.5:
-                    longer = uncut.completions[place[better]] - uncut.completions[place[worse]]
-                    self.differences.append(longer if comparison.prob > 0.5 else -longer)
+            for better, worse in _told_apart(view):
+                self.differences.append(uncut.completions[place[better]] - uncut.completions[place[worse]])
             if any(found):
                 break  # further loss terms read the same answers
 
@@ -53,6 +52,17 @@ class LengthRecord:
             truncation=truncation,
             difference=fmean(self.differences) if self.differences else None,
         )
+
+
+def _told_apart(view: View) -> Iterator[tuple[int, int]]:
+    """The better and the worse completion of each comparison that is no tie; of a list the first and the last."""
+    for comparison in view.comparisons:
+        if comparison.prob != 0.5:
+            better, worse = comparison.better, comparison.worse
+            yield (better, worse) if comparison.prob > 0.5 else (worse, better)
+    for ranking in view.rankings:
+        if ranking.tiers[-1] > 0:
+            yield ranking.order[0], ranking.order[-1]
 
 
 def _quantiles(what: str, values: Sequence[int]) -> Quantiles:

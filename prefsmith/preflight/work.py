@@ -67,7 +67,8 @@ def load_of(config: RunConfig, objective: Objective, stream: Stream, path: Route
         unshared += computed_tokens(groups, "packed")
         scored += scored_tokens(groups)
     entry = objective.terms[0].entry
-    labels = "comparisons" if entry.kind == "pairwise" else "completions" if entry.desirable_only else "ratings"
+    labels = {"pairwise": "comparisons", "listwise": "ranked lists", "unpaired": "ratings"}[entry.kind]
+    labels = "completions" if entry.desirable_only else labels
     work = Work(
         losses=tuple(_described(config, objective)),
         learning_rate=config.learning_rate,
