@@ -55,6 +55,9 @@ def objective_of(config: RunConfig) -> Objective:
     if config.reference.path is not None and not any(term.entry.needs_reference for term in terms):
         what = "a reference is named, and no loss compares the policy with one"
         raise ConfigError("reference.none", what, where="reference.path", fix="leave it out, or train another loss")
+    if config.reference.kind == "ema" and not any(term.entry.needs_reference for term in terms):
+        what = "the reference is to follow the policy, and no loss compares the policy with one"
+        raise ConfigError("reference.none", what, where="reference.kind", fix="leave it out, or train another loss")
     return Objective(tuple(terms))
 
 
@@ -93,7 +96,7 @@ def labels_wanted(objective: Objective) -> list[Wanted]:
             each.kind,
             soft_labels=each.soft_labels is not None,
             desirable_only=each.desirable_only,
-            one_sided=each.first_move is not None and 0 in each.first_move,
+            undesirable_only=each.kind == "unpaired" and each.first_move == (0, -1),
             scores="scores" in each.needs or "score_order" in each.needs,
             score_order="score_order" in each.needs,
             mismatched=each.mismatched,

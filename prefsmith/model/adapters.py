@@ -2,15 +2,16 @@
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prefsmith.config import AdapterConfig, ModelConfig
@@ -105,6 +106,67 @@ def adapter_off(model: nn.Module) -> Iterator[None]:
         yield
 
 
+def require_merged_weights(model: nn.Module) -> None:
+    """All that is trained are products that can be added to weights of the base, in float32.
+
+    Raises:
+        ConfigError: the adapter does more than that, or the base is in low precision.
+    """
+    layers = _layers(model)
+    factors = {id(each) for layer in layers.values() for each in _factors(layer)}
+    odd = [name for name, each in model.named_parameters() if each.requires_grad and id(each) not in factors]
+    for name, layer in layers.items():
+        whole = isinstance(getattr(layer.get_base_layer(), "weight", None), nn.Parameter)
+        if not whole or not hasattr(layer, "get_delta_weight") or layer.lora_variant or any(layer.lora_bias.values()):
+            odd.append(name)
+    if odd or not layers:
+        what = f"the adapter's {odd[0] if odd else 'updates'} cannot be averaged as an update of a base weight"
+        fix = "reference.kind=auto, or train a plain low-rank adapter or all weights"
+        raise ConfigError("reference.moving", what, where="reference.kind", fix=fix)
+    low = next((each.dtype for each in map(_base_weight, layers.values()) if each.dtype.itemsize < 4), None)
+    if low is not None:
+        precision = str(low).removeprefix("torch.")
+        what = f"the base weights are {precision}, in which small updates round to nothing"
+        raise ConfigError("reference.moving", what, where="reference.kind", fix="train model.float()")
+
+
+@torch.no_grad()
+def merged_weights(model: nn.Module) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Each adapted layer's name, its base weight, and that weight with the update added, one layer after the other.
+
+    An update of zero leaves the base weight as it is, bit for bit.
+    """
+    for name, layer in _layers(model).items():
+        base = _base_weight(layer).detach()
+        merged = base.clone()
+        for adapter in layer.active_adapters:
+            merged += cast(Any, layer).get_delta_weight(adapter)
+        yield name, base, merged
+
+
+@contextmanager
+def other_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """The adapter off and these weights in adapted layers' base while the context is open; no number is copied.
+
+    Args:
+        model: with an adapter.
+        weights: by the names that `merged_weights` gives; layers without one keep their base weight.
+    """
+    layers = _layers(model)
+    kept: dict[str, nn.Parameter] = {}
+    with adapter_off(model):
+        try:
+            for name, weight in weights.items():
+                base = layers[name].get_base_layer()
+                kept[name] = cast(nn.Parameter, base.weight)
+                # Another Parameter in this one module: a module that shares the weight (a tied head) keeps its own.
+                base.weight = nn.Parameter(weight, requires_grad=False)
+            yield
+        finally:
+            for name, weight in kept.items():
+                layers[name].get_base_layer().weight = weight
+
+
 def dropout_modules(model: nn.Module) -> list[nn.Module]:
     """The adapter's dropouts that do something; the base model's own are never active."""
     return [
@@ -127,3 +189,16 @@ def _default_targets(model: PreTrainedModel) -> list[str] | None:
 
 def _adaptable(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def _layers(model: nn.Module) -> dict[str, LoraLayer]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+
+
+def _base_weight(layer: LoraLayer) -> Tensor:
+    return cast(Tensor, layer.get_base_layer().weight)
+
+
+def _factors(layer: LoraLayer) -> Iterator[nn.Parameter]:
+    for name in layer.adapter_layer_names:
+        yield from cast(nn.Module, getattr(layer, name)).parameters()

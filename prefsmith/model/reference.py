@@ -1,6 +1,5 @@
-"""What the policy is compared with: a frozen copy of the start, the base under the adapter, or another model."""
+"""What the policy is compared with: a copy of the start or an average, the base under the adapter, or another model."""
 
-import copy
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,6 +9,7 @@ from prefsmith.config import ModelConfig, ReferenceConfig
 from prefsmith.errors import ConfigError
 from prefsmith.model import adapters, load
 from prefsmith.model.ladder import choose_path
+from prefsmith.model.moving import MovingReference
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.types import Batch
 
@@ -34,15 +34,16 @@ def make_reference(
         max_length: longest sequence of the run.
 
     Raises:
-        ConfigError: the other model cannot be loaded or reads other tokens.
+        ConfigError: the other model cannot be loaded or reads other tokens; the adapter has no weights to average.
     """
     if config.path is not None:
         return _another(policy, config.path, model, probes, tokenizer, max_length)
+    if config.kind == "ema":
+        moving = MovingReference(policy, alpha=config.alpha, every=config.every)
+        return moving, moving.describe()
     if adapters.has_adapter(policy.model) and config.kind != "frozen":
         return Frozen(policy, partial(adapters.adapter_off, policy.model)), "the base model, adapter off"
-    frozen = copy.deepcopy(policy.model).requires_grad_(False).eval()
-    scorer = Scorer(frozen, policy.path, rows_at_once=policy.rows_at_once)
-    return Frozen(scorer), "a frozen copy of the starting policy"
+    return Frozen(policy.frozen_copy()), "a frozen copy of the starting policy"
 
 
 def _another(

@@ -5,6 +5,7 @@ packed   each completion with a prompt of its own, end to end in one row
 padded   one sequence a row, padded at the end, through the model's own attention
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -74,6 +75,11 @@ class Scorer:
     def describe(self) -> str:
         """The path and the head, in words."""
         return f"{self.path} path, {self.head.describe()}"
+
+    def frozen_copy(self) -> "Scorer":
+        """A copy of the model that nothing trains, run along the same path."""
+        frozen = copy.deepcopy(self.model).requires_grad_(False).eval()
+        return Scorer(frozen, self.path, rows_at_once=self.rows_at_once)
 
     def token_logprobs(self, batch: Batch) -> Logprobs:
         """Log-probability of each scored token, differentiable, on the model's device."""
@@ -196,6 +202,11 @@ class Frozen:
         self, scorer: Scorer, without_adapter: Callable[[], AbstractContextManager[None]] = nullcontext
     ) -> None:
         self.scorer, self.without_adapter = scorer, without_adapter
+
+    @property
+    def start(self) -> "Frozen":
+        """The model as it was before the first step: this one, unless it moves."""
+        return self
 
     def token_nats(self, batch: Batch) -> TokenNats:
         """Log-probability of each scored token, in nats."""
