@@ -15,8 +15,8 @@ def refuse_unsuitable(rows: Sequence[Labelled], wanted: Sequence[Wanted], where:
         where: the file.
 
     Raises:
-        DataError: no row has a label for a loss, or all have the weight 0, or a loss tells good answers from bad ones
-            and there are only good or only bad ones.
+        DataError: no row has a label for a loss, or all have the weight 0, or the answers are all good, or all bad,
+            where a loss tells them apart or learns from the others.
         ConfigError: a loss compares answers across prompts and there is one prompt.
     """
     if not rows:
@@ -24,7 +24,7 @@ def refuse_unsuitable(rows: Sequence[Labelled], wanted: Sequence[Wanted], where:
         raise DataError("data.no_rows", what, where=where, fix=fix)
     refuse_weightless([row.views for row in rows], wanted, where)
     for term, each in enumerate(wanted):
-        if each.tells_apart:
+        if each.tells_apart or each.undesirable_only:
             _refuse_one_class([row.views[term] for row in rows], each, where)
     lonely = next((each for each in wanted if each.mismatched), None)
     if lonely is not None and len({row.group.prompt_key() for row in rows}) < 2:
@@ -67,9 +67,12 @@ def _without_labels(rows: Sequence[Sequence[View]], term: int, wanted: Wanted, w
 def _refuse_one_class(views: Sequence[View], wanted: Wanted, where: str) -> None:
     values = [rating.value for view in views for rating in view.ratings if rating.weight > 0]
     good, bad = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
-    if good and bad:
+    if bad and (good or wanted.undesirable_only):
         return
     are = f"all {good:,} are desirable" if good else f"all {bad:,} are undesirable" if bad else "all are ties"
+    if wanted.undesirable_only:
+        what = f"{wanted.loss} learns from undesirable answers, and of those to train on {are}"
+        raise DataError("data.one_class", what, where=where, fix="give rows with the label false")
     what = f"{wanted.loss} tells good answers from bad ones, and of those to train on {are}"
-    fix = "give rows of both kinds" + ("; for good answers alone, loss.name=sft" if good else "")
+    fix = "give rows of both kinds; for good answers alone, loss.name=sft, and for bad ones loss.name=npo"
     raise DataError("data.one_class", what, where=where, fix=fix)

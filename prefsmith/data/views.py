@@ -23,7 +23,7 @@ class Wanted:
         kind: comparisons, ratings or ranked lists.
         soft_labels: whether a probability between 0 and 1 means something to it.
         desirable_only: whether undesirable completions are of no use to it.
-        one_sided: whether it learns from ratings of one class alone.
+        undesirable_only: whether desirable completions teach it nothing.
         scores: whether it needs a judge's numbers.
         score_order: whether chosen's number must be above rejected's.
         mismatched: whether it looks at answers to other prompts.
@@ -33,7 +33,7 @@ class Wanted:
     kind: Kind
     soft_labels: bool = True
     desirable_only: bool = False
-    one_sided: bool = False
+    undesirable_only: bool = False
     scores: bool = False
     score_order: bool = False
     mismatched: bool = False
@@ -41,7 +41,8 @@ class Wanted:
     @property
     def tells_apart(self) -> bool:
         """Whether it needs good answers and bad ones."""
-        return self.kind == "unpaired" and not (self.desirable_only or self.one_sided or self.scores)
+        one_sided = self.desirable_only or self.undesirable_only
+        return self.kind == "unpaired" and not one_sided and not self.scores
 
 
 @dataclass(frozen=True, slots=True)
