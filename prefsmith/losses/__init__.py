@@ -2,7 +2,18 @@
 
 from prefsmith.losses import terms
 from prefsmith.losses.listwise import ranked, scored
-from prefsmith.losses.pairwise import bounded, labels, logistic, rewards, squared
+from prefsmith.losses.pairwise import (
+    bounded,
+    confidence,
+    divergence,
+    labels,
+    length,
+    logistic,
+    offsets,
+    rewards,
+    squared,
+    tokenwise,
+)
 from prefsmith.losses.reference_free import chosen, target
 from prefsmith.losses.registry import LOSSES, Entry, Term, resolve
 from prefsmith.losses.unpaired import anchored, kto, likelihood, quantile, transported
@@ -14,10 +25,14 @@ __all__ = [
     "anchored",
     "bounded",
     "chosen",
+    "confidence",
+    "divergence",
     "kto",
     "labels",
+    "length",
     "likelihood",
     "logistic",
+    "offsets",
     "quantile",
     "ranked",
     "resolve",
@@ -26,5 +41,6 @@ __all__ = [
     "squared",
     "target",
     "terms",
+    "tokenwise",
     "transported",
 ]

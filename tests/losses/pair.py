@@ -1,5 +1,6 @@
 """A loss of pairs as a function of the two log-ratios."""
 
+import functools
 import math
 
 import torch
@@ -11,6 +12,11 @@ from prefsmith.types import Preferences, SequenceScores
 
 REFERENCE = (-11.9, -14.2)
 TOKENS = (7, 9)
+
+
+@functools.cache
+def term(name, **settings):
+    return resolve(name, settings)
 
 
 def as_row(value, like):
@@ -39,7 +45,7 @@ def value(name, chosen, rejected, *, prob=1.0, gap=math.nan, weight=1.0, state=N
         chosen, rejected = [chosen], [rejected]
     chosen, rejected = (torch.as_tensor(each, dtype=torch.float64) for each in (chosen, rejected))
     labels = comparisons(len(chosen), prob, gap, weight)
-    values = evaluate(resolve(name, settings), scores_at(chosen, rejected, **(more or {})), labels, state, draws)[0]
+    values = evaluate(term(name, **settings), scores_at(chosen, rejected, **(more or {})), labels, state, draws)[0]
     return values if many else values.item()
 
 
