@@ -37,6 +37,7 @@ from prefsmith.evaluate.implicit import held_out
 from prefsmith.evaluate.samples import SampleLog, first_prompts, sample_rows
 from prefsmith.model.export import export
 from prefsmith.model.generate import Sampling
+from prefsmith.model.moving import MovingReference
 from prefsmith.model.score import Frozen
 from prefsmith.records import Group
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, lock
@@ -211,13 +212,15 @@ class _Composition:
         config = self.config.evaluate
         side, split = (rows.held_out, "eval") if rows.held_out else (rows.train, "train")
         groups = first_prompts([each.group for each in side], config.samples)
+        # Samples say how far the policy went from its start, also where the reference follows it.
+        reference = models.reference.start if isinstance(models.reference, MovingReference) else models.reference
         room = config.sample_tokens if encoder.max_length is None else max(1, encoder.max_length // 2)
         sampling = Sampling(max_new_tokens=min(config.sample_tokens, room), seed=self.config.train.seed)
 
         def sample(step: int) -> Sequence[Row]:
             return sample_rows(
                 Frozen(models.policy),
-                models.reference,
+                reference,
                 encoder,
                 groups,
                 sampling,

@@ -8,6 +8,7 @@ from typing import Any
 
 from prefsmith.data.stream import Step, Stream
 from prefsmith.errors import Interrupted
+from prefsmith.model.moving import MovingReference
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, random_states, restore_random_states
 from prefsmith.train.monitor import MetricsLog, as_row, peak_memory_bytes, require_finite, require_same_start
@@ -78,6 +79,7 @@ class Trainer:
         self.stream, self.optimizer, self.store, self.log, self.rhythm = stream, optimizer, store, log, rhythm
         self.evaluate, self.identity, self.observe = evaluate, dict(identity or {}), observe
         self.states = objective.first_states()
+        self.moving = reference if isinstance(reference, MovingReference) else None
 
     def run(self, done: int = 0, *, evaluate_first: bool = False) -> int:
         """Do the steps after the first `done`; returns the number of steps done in all.
@@ -136,7 +138,9 @@ class Trainer:
         require_finite(step.number, scored.loss, grad_norm, sources)
         learning_rate = self.optimizer.step(step.number)
         self.states = self.objective.next_states(self.states, scored.scores, scored.labels)
-        return self._row(step, scored, grad_norm, learning_rate, time.perf_counter() - started)
+        moved = self.moving is not None and self.moving.step(step.number)
+        row = self._row(step, scored, grad_norm, learning_rate, time.perf_counter() - started)
+        return {**row, "reference_moved": True} if moved else row
 
     def save(self, number: int, *, unevaluated: bool = False) -> None:
         """Write a checkpoint after step `number`; `unevaluated` says that its evaluation is still owed."""
@@ -146,6 +150,7 @@ class Trainer:
                 weights=dict(self.optimizer.weights),
                 optimizer=self.optimizer.state(),
                 random=random_states(),
+                reference={} if self.moving is None else self.moving.tensors(),
                 state={
                     "metrics_bytes": self.log.sync(),
                     "unevaluated": unevaluated,
@@ -156,11 +161,13 @@ class Trainer:
         )
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Put weights, optimiser and generators where they were when the checkpoint was written."""
+        """Put weights, optimiser, generators, memory and reference where they were when the checkpoint was written."""
         for name, weight in self.optimizer.weights.items():
             weight.data.copy_(checkpoint.weights[name])
         self.optimizer.load_state(checkpoint.optimizer)
         restore_random_states(checkpoint.random)
+        if self.moving is not None:
+            self.moving.load(checkpoint.reference)
         self.states = tuple(checkpoint.state.get("memory", self.states))
 
     def _row(

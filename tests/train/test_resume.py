@@ -22,6 +22,8 @@ SECTIONS = {
     "dpo": {},
     "kto": {"loss": {"name": "kto"}},
     "lora-dropout": {"adapter": {"kind": "lora", "dropout": 0.3}},
+    "soft": {"reference": {"kind": "ema", "alpha": 0.5, "every": 2}},
+    "hard-lora": {"reference": {"kind": "ema", "alpha": 1.0, "every": 2}, "adapter": {"kind": "lora"}},
 }
 
 
