@@ -177,7 +177,7 @@ def join_scores(parts: list[SequenceScores]) -> SequenceScores:
     )
 
 
-def _joined(parts: Sequence[Nats | None]) -> Nats | None:
+def _joined(parts: Sequence[Float64[Tensor, " _"] | None]) -> Nats | None:
     there = [part for part in parts if part is not None]
     return torch.cat(there) if there else None
 

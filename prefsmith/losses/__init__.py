@@ -3,6 +3,7 @@
 from prefsmith.losses import terms
 from prefsmith.losses.listwise import ranked, scored
 from prefsmith.losses.pairwise import (
+    across,
     bounded,
     confidence,
     divergence,
@@ -22,6 +23,7 @@ __all__ = [
     "LOSSES",
     "Entry",
     "Term",
+    "across",
     "anchored",
     "bounded",
     "chosen",

@@ -38,6 +38,16 @@ def couple(
     return left_index, right_index, cuts.diff()
 
 
+def mean_by_mass(
+    cost: Float64[Tensor, " segment"], mass: Float64[Tensor, " segment"], index: Segments, entries: int
+) -> Samples:
+    """For each of so many entries, the mean cost of its segments by their mass; 0 for an entry that is in none."""
+    nothing = cost.new_zeros(entries)
+    held = nothing.index_add(0, index, mass)
+    total = nothing.index_add(0, index, mass * cost)
+    return torch.where(held > 0, total / held.clamp(min=torch.finfo(held.dtype).tiny), nothing)
+
+
 def _laid_out(
     numbers: Float64[Tensor, " entry"], weight: Float64[Tensor, " entry"]
 ) -> tuple[Int[Tensor, " entry"], Float64[Tensor, " entry"]]:

@@ -259,7 +259,7 @@ def test_wrong_names_and_values_are_refused(name, settings, code):
 
 
 def test_nearest_names_are_offered():
-    with pytest.raises(ConfigError, match="did you mean 'dpo'"):
+    with pytest.raises(ConfigError, match="did you mean 'dpop' or 'dpo'"):
         resolve("dop", {})
     with pytest.raises(ConfigError, match="did you mean 'beta'"):
         resolve("dpo", {"betta": 1})

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from prefsmith.losses.registry import Positive, loss
-from prefsmith.losses.transport import couple
+from prefsmith.losses.transport import couple, mean_by_mass
 from prefsmith.losses.unpaired.rated import RatingLosses, desirable, rated_log_ratio
 from prefsmith.types import Ratings, SequenceScores
 
@@ -58,8 +58,5 @@ def aot_unpaired(scores: SequenceScores, ratings: Ratings, *, beta: Positive = 0
     left, right, mass = couple(ratio[above], ratings.weight[above], ratio[below], ratings.weight[below])
     left, right = above[left], below[right]
     cost = -F.logsigmoid(beta * (ratio[left] - ratio[right]))
-    # Each rating's mean over its couplings: the sum by mass over the mass it has.
-    both, nothing = torch.cat([left, right]), torch.zeros_like(ratio)
-    total = nothing.index_add(0, both, torch.cat([mass * cost, mass * cost]))
-    held = nothing.index_add(0, both, torch.cat([mass, mass]))
-    return torch.where(held > 0, total / held.clamp(min=torch.finfo(held.dtype).tiny), nothing)
+    both = torch.cat([left, right])
+    return mean_by_mass(cost.repeat(2), mass.repeat(2), both, len(ratio))
