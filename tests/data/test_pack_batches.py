@@ -11,8 +11,8 @@ from tiny import encoded_groups
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.data.pack import pack, plan
 from prefsmith.data.views import View
-from prefsmith.records import Comparison, Completion, Group, Rating
-from prefsmith.types import Preferences, Ratings
+from prefsmith.records import Comparison, Completion, Group, Ranking, Rating
+from prefsmith.types import Preferences, Rankings, Ratings, join_labels
 
 
 def group(line, prompt, completions, view, compared=(), mismatched=()):
@@ -68,6 +68,51 @@ def test_a_group_without_pairs_has_empty_comparisons():
     batch = pack([lone])
     assert len(batch.compared) == 0 and batch.compared.chosen.dtype == torch.int64
     assert batch.labels[0].seq.tolist() == [0] and batch.labels[0].mismatched is None
+
+
+LISTED = group(
+    7, (1,), tuple(EncodedCompletion((place, 2)) for place in (30, 31, 32)),
+    (View(rankings=(Ranking((2, 0, 1), (0, 1, 1), (9.0, 4.0, 4.0), 2.0),)),), (Comparison(2, 0, weight=0.5),),
+)  # fmt: skip
+BARE = group(
+    8, (1,), tuple(EncodedCompletion((place, 2)) for place in (40, 41, 42)),
+    (View(rankings=(Ranking((1, 2), (0, 1)), Ranking((0, 2), (0, 0)))),),
+)  # fmt: skip
+UNLABELLED = group(9, (1,), (EncodedCompletion((50, 2)),) * 2, (View(of_kind="listwise"),))
+
+
+def test_ranked_lists_worked_out_by_hand():
+    batch = pack([UNLABELLED, LISTED, BARE])
+    (lists,) = batch.labels
+    assert isinstance(lists, Rankings) and len(lists) == 3
+    assert lists.items.tolist() == [4, 2, 3, 6, 7, 5, 7] and lists.starts.tolist() == [0, 3, 5, 7]
+    assert lists.tier.tolist() == [0, 1, 1, 0, 1, 0, 0] and lists.weight.tolist() == [2.0, 1.0, 1.0]
+    assert lists.scores[:3].tolist() == [9.0, 4.0, 4.0] and lists.scores[3:].isnan().all()
+    assert lists.owner().tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert (batch.compared.chosen.tolist(), batch.compared.rejected.tolist()) == ([4], [2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "of", "whole"),
+    [("pairwise", Preferences, FIRST.views[0]), ("unpaired", Ratings, FIRST.views[1]),
+     ("listwise", Rankings, LISTED.views[0])],
+)  # fmt: skip
+def test_a_term_without_labels_keeps_its_kind(kind, of, whole):
+    """A batch may hold none of a term's labels: they are empty, of the right kind, and join with others."""
+    answers = (EncodedCompletion((5, 2)),) * 3
+    none, some = (group(1, (1,), answers, (view,)) for view in (View(of_kind=kind), whole))
+    empty = pack([none]).labels[0]
+    assert isinstance(empty, of) and len(empty) == 0
+    full = pack([some]).labels[0]
+    joined = join_labels([empty, full, empty], [3, 3, 3])
+    together = pack([none, some, none]).labels[0]
+    assert isinstance(joined, of) and len(joined) == len(full) == len(together)
+    for name in of.__slots__:
+        first, second = getattr(joined, name), getattr(together, name)
+        assert (first is None) == (second is None)
+        if first is not None:
+            assert first.dtype == second.dtype and torch.equal(first.nan_to_num(7), second.nan_to_num(7)), name
+    assert len(join_labels([empty, empty], [3, 3])) == 0
 
 
 def sized(*sizes):
