@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 
-from prefsmith.losses.pairwise.margin import Margins, cross_entropy, margin
+from prefsmith.losses.pairwise.margin import Margins, cross_entropy, log_two, margin
 from prefsmith.losses.registry import Memory, Noise, NonNegative, Positive, Range, loss
 from prefsmith.losses.transport import couple, mean_by_mass
 from prefsmith.types import Preferences, SequenceScores
@@ -18,17 +18,13 @@ LEAST_BETA = 1e-3
 """The authors' floor of beta_dpo's beta, per nat."""
 
 
-def _log_two(scores: SequenceScores, prefs: Preferences, **_settings: float) -> Margins:
-    return torch.full_like(prefs.prob, math.log(2))
-
-
 @loss(
     "dr_dpo",
     kind="pairwise",
     needs=("reference",),
     soft_labels="as in dpo, inside each pair's loss: the optimum is beta h = logit(p)",
     across_step=True,
-    start=_log_two,
+    start=log_two,
     first_move=(1, -1),
 )
 def dr_dpo(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 0.1, beta_prime: Positive = 1.0) -> Margins:
@@ -62,7 +58,7 @@ def dr_dpo(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 0.1, 
     return (-beta_prime * torch.logsumexp(share - each / beta_prime, 0)).expand(len(each))
 
 
-@loss("aot", kind="pairwise", needs=("reference",), across_step=True, start=_log_two, first_move=(1, -1))
+@loss("aot", kind="pairwise", needs=("reference",), across_step=True, start=log_two, first_move=(1, -1))
 def aot(
     scores: SequenceScores,
     prefs: Preferences,
@@ -128,7 +124,7 @@ def _beta_next(
     across_step=True,
     memory=Memory(start=_beta_first, advance=_beta_next),
     random=True,
-    start=_log_two,
+    start=log_two,
     first_move=(1, -1),
 )
 def beta_dpo(

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 
-from prefsmith.losses.pairwise.margin import Margins, cross_entropy, expected, log_ratios, margin
+from prefsmith.losses.pairwise.margin import Margins, cross_entropy, expected, log_ratios, log_two, margin
 from prefsmith.losses.registry import Memory, Positive, Range, State, loss
 from prefsmith.types import Preferences, SequenceScores
 
@@ -243,16 +243,12 @@ def bco(scores: SequenceScores, prefs: Preferences, state: State, *, beta: Posit
     return cross_entropy(chosen, prefs.prob) + cross_entropy(-rejected, prefs.prob)
 
 
-def _log_two(scores: SequenceScores, prefs: Preferences, **_settings: float) -> Margins:
-    return torch.full_like(prefs.prob, math.log(2))
-
-
 @loss(
     "dpo_norm",
     kind="pairwise",
     needs=("reference",),
     soft_labels="the optimum is beta (D_w / tokens_w - D_l / tokens_l) = logit(p)",
-    start=_log_two,
+    start=log_two,
     first_move=(1, -1),
 )
 def dpo_norm(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 5.0) -> Margins:

@@ -6,13 +6,9 @@ from typing import Annotated, Literal
 import torch
 import torch.nn.functional as F
 
-from prefsmith.losses.pairwise.margin import Margins, cross_entropy, log_ratios
+from prefsmith.losses.pairwise.margin import Margins, cross_entropy, log_ratios, log_two
 from prefsmith.losses.registry import Domain, Positive, Range, loss
 from prefsmith.types import Preferences, SequenceScores
-
-
-def _start(scores: SequenceScores, prefs: Preferences, **_settings: object) -> Margins:
-    return torch.full_like(prefs.prob, math.log(2))
 
 
 @loss(
@@ -20,7 +16,7 @@ def _start(scores: SequenceScores, prefs: Preferences, **_settings: object) -> M
     kind="pairwise",
     needs=("reference",),
     soft_labels="the optimum is beta (g(D_w) - g(D_l)) = logit(p), with g of the divergence",
-    start=_start,
+    start=log_two,
     first_move=(1, -1),
     domain=Domain(low=-600.0),
 )
@@ -83,7 +79,7 @@ def _derivative(ratio: Margins, divergence: str, alpha: float) -> Margins:
     kind="pairwise",
     needs=("reference",),
     soft_labels="the optimum is u = logit(p), as far as that is within (-2 bound, 2 bound)",
-    start=_start,
+    start=log_two,
     first_move=(1, -1),
     domain=Domain(high=40.0),
 )

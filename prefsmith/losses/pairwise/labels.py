@@ -6,13 +6,9 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 
-from prefsmith.losses.pairwise.margin import Margins, margin
+from prefsmith.losses.pairwise.margin import Margins, log_two, margin
 from prefsmith.losses.registry import Positive, Range, loss
 from prefsmith.types import Preferences, SequenceScores
-
-
-def _log_two(scores: SequenceScores, prefs: Preferences, **_settings: float) -> Margins:
-    return torch.full_like(prefs.prob, math.log(2))
 
 
 @loss(
@@ -20,7 +16,7 @@ def _log_two(scores: SequenceScores, prefs: Preferences, **_settings: float) -> 
     kind="pairwise",
     needs=("reference",),
     soft_labels="the pull is scaled by 2 p - 1: none for a tie, and no finite optimum for any other p",
-    start=_log_two,
+    start=log_two,
     first_move=(1, -1),
 )
 def geometric_dpo(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 0.1) -> Margins:
@@ -50,7 +46,7 @@ def geometric_dpo(scores: SequenceScores, prefs: Preferences, *, beta: Positive 
     return -F.logsigmoid(beta * (2 * prefs.prob - 1) * margin(scores, prefs))
 
 
-@loss("robust_dpo", kind="pairwise", needs=("reference",), start=_log_two, first_move=(1, -1))
+@loss("robust_dpo", kind="pairwise", needs=("reference",), start=log_two, first_move=(1, -1))
 def robust_dpo(
     scores: SequenceScores,
     prefs: Preferences,

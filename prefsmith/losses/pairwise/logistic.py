@@ -6,13 +6,9 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 
-from prefsmith.losses.pairwise.margin import Margins, cross_entropy, margin
+from prefsmith.losses.pairwise.margin import Margins, cross_entropy, log_two, margin
 from prefsmith.losses.registry import Positive, Range, loss
 from prefsmith.types import Preferences, SequenceScores
-
-
-def _start(scores: SequenceScores, prefs: Preferences, **_settings: float) -> Margins:
-    return torch.full_like(prefs.prob, math.log(2))
 
 
 @loss(
@@ -20,7 +16,7 @@ def _start(scores: SequenceScores, prefs: Preferences, **_settings: float) -> Ma
     kind="pairwise",
     needs=("reference",),
     soft_labels="the optimum is beta h = logit(p)",
-    start=_start,
+    start=log_two,
     first_move=(1, -1),
 )
 def dpo(

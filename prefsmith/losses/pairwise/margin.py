@@ -1,5 +1,8 @@
 """The quantities that pairwise losses are functions of."""
 
+import math
+
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float64
 from torch import Tensor
@@ -35,3 +38,8 @@ def expected(prob: Margins, chosen_better: Margins, rejected_better: Margins) ->
 def cross_entropy(logit: Margins, prob: Margins) -> Margins:
     """-p log s(logit) - (1 - p) log s(-logit): smallest at logit = log(p / (1 - p))."""
     return expected(prob, -F.logsigmoid(logit), -F.logsigmoid(-logit))
+
+
+def log_two(scores: SequenceScores, prefs: Preferences, **_settings: object) -> Margins:
+    """log 2 for every pair: where a logistic loss of a margin starts, whatever the probabilities."""
+    return torch.full_like(prefs.prob, math.log(2))

@@ -1,24 +1,18 @@
 """Losses that keep chosen from falling together with rejected: by a penalty, or by less weight on rejected."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated
 
-import torch
 import torch.nn.functional as F
 
-from prefsmith.losses.pairwise.margin import Margins, log_ratios
+from prefsmith.losses.pairwise.margin import Margins, log_ratios, log_two
 from prefsmith.losses.registry import Memory, NonNegative, Positive, Range, State, loss
 from prefsmith.types import Preferences, SequenceScores
 
 Share = Annotated[float, Range(0.0, 1.0, open_low=True)]
 
 
-def _start(scores: SequenceScores, prefs: Preferences, **_settings: float) -> Margins:
-    return torch.full_like(prefs.prob, math.log(2))
-
-
-@loss("dpop", kind="pairwise", needs=("reference",), start=_start, first_move=(1, -1))
+@loss("dpop", kind="pairwise", needs=("reference",), start=log_two, first_move=(1, -1))
 def dpop(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 0.3, lam: NonNegative = 50.0) -> Margins:
     """Logistic regression on the margin, with a penalty where chosen is less likely than under the reference.
 
@@ -62,7 +56,7 @@ def _one_step_more(state: State, scores: SequenceScores, prefs: Preferences, **_
     kind="pairwise",
     needs=("reference",),
     memory=Memory(start=_no_steps, advance=_one_step_more),
-    start=_start,
+    start=log_two,
     first_move=(1, -1),
 )
 def dpo_shift(

@@ -1,11 +1,8 @@
 """Losses that hold the policy near the reference at every token: they read the full-vocabulary KL divergence."""
 
-import math
-
-import torch
 import torch.nn.functional as F
 
-from prefsmith.losses.pairwise.margin import Margins, cross_entropy, margin
+from prefsmith.losses.pairwise.margin import Margins, cross_entropy, log_two, margin
 from prefsmith.losses.registry import NonNegative, Positive, loss
 from prefsmith.types import Preferences, SequenceScores
 
@@ -17,16 +14,12 @@ def _divergences(scores: SequenceScores, prefs: Preferences) -> tuple[Margins, M
     return divergence[prefs.chosen], divergence[prefs.rejected]
 
 
-def _start(scores: SequenceScores, prefs: Preferences, **_settings: float) -> Margins:
-    return torch.full_like(prefs.prob, math.log(2))
-
-
 @loss(
     "tdpo1",
     kind="pairwise",
     needs=("reference", "kl"),
     soft_labels="the optimum is beta (h + S_w - S_l) = logit(p)",
-    start=_start,
+    start=log_two,
     first_move=(1, -1),
 )
 def tdpo1(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 0.1) -> Margins:
@@ -56,7 +49,7 @@ def tdpo1(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 0.1) -
     return cross_entropy(beta * (margin(scores, prefs) - (rejected - chosen)), prefs.prob)
 
 
-@loss("tdpo2", kind="pairwise", needs=("reference", "kl"), start=_start, first_move=(1, -1))
+@loss("tdpo2", kind="pairwise", needs=("reference", "kl"), start=log_two, first_move=(1, -1))
 def tdpo2(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 0.1, alpha: NonNegative = 0.5) -> Margins:
     """Logistic regression on the margin, with the divergence along rejected held down to that along chosen.
 
