@@ -77,6 +77,17 @@ def test_the_update_has_the_rank_that_was_asked_for(rank):
     torch.testing.assert_close(update.T, by_hand.detach(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
+def test_merged_weights_do_what_the_adapter_does():
+    model = trained(attached(rank=2), steps=4)
+    with_adapter = logits(model)
+    merged = {name: weight.clone() for name, _, weight in adapters.merged_weights(model)}
+    assert len(merged) == 4
+    with adapters.adapter_off(model), adapters.other_weights(model, merged):
+        torch.testing.assert_close(logits(model), with_adapter, rtol=0, atol=1e-5)
+    torch.testing.assert_close(logits(model.merge_and_unload()), with_adapter, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("wanted", [["nowhere"], ["q_projection", "nowhere"]])
 def test_unknown_modules_are_refused_and_the_known_ones_named(wanted):
     with pytest.raises(ConfigError, match=r"adapter\.target_modules") as caught:
