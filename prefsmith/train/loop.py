@@ -1,6 +1,5 @@
 """The training loop, from top to bottom."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -189,4 +188,4 @@ class Trainer:
 
     @staticmethod
     def _due(step: Step, every: int) -> bool:
-        return every > 0 and math.fmod(step.number, every) == 0
+        return every > 0 and step.number % every == 0
