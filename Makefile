@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo venv test check docs bench format
+.PHONY: demo venv test check docs bench format agreement mutants
 venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -31,6 +31,19 @@ docs: venv
 bench: venv
 	$(BIN)/python bench/paths.py
 	$(BIN)/python bench/short_texts.py
+
+agreement: venv .venv-agreement/installed
+	cd tests && ../.venv-agreement/bin/python -W ignore -m agreement.theirs ../build/agreement
+	cd tests && ../$(BIN)/python -m agreement ../build/agreement ../docs/agreement.md
+
+.venv-agreement/installed: tests/agreement/constraints.txt
+	$(PYTHON) -m venv .venv-agreement
+	.venv-agreement/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-agreement/bin/python -m pip install --quiet --constraint tests/agreement/constraints.txt trl==1.16.0
+	touch $@
+
+mutants: venv
+	cd tests && ../$(BIN)/python -m mutants ../docs/mutants.md
 
 format: venv
 	$(BIN)/ruff format .
