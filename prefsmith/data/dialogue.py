@@ -34,6 +34,20 @@ def to_messages(prompt: str) -> tuple[Message, ...] | None:
     return messages if messages and to_prompt(messages) == prompt else None
 
 
+def in_turns(prompt: str, answers: Sequence[str]) -> tuple[tuple[Message, ...], list[str]] | None:
+    """The turns of a prompt that ends where the assistant is to speak, and what its answers say there.
+
+    The space behind `Assistant:` may stand at the end of the prompt or in front of every answer. None where turns would
+    not give the same text again.
+    """
+    start = prompt.removesuffix(" ")
+    texts = [prompt[len(start) :] + answer for answer in answers]
+    if not start.endswith(ASSISTANT) or not all(text[:1] in ("", " ") for text in texts):
+        return None
+    messages = to_messages(start)
+    return None if messages is None else (messages, [text[1:] for text in texts])
+
+
 def to_prompt(messages: Sequence[Message]) -> str:
     """Messages as plain text, ending where the answer begins."""
     return "".join(_turn(message) for message in messages) + ASSISTANT

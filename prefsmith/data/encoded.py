@@ -101,18 +101,16 @@ def refuse_equal_sides(encoded: EncodedGroup) -> None:
     Raises:
         DataError: with the row.
     """
-    for comparison in encoded.compared:
-        if encoded.completions[comparison.better] == encoded.completions[comparison.worse]:
-            raise _equal("chosen and rejected", "pair", encoded)
-    for ranking in (ranking for view in encoded.views for ranking in view.rankings):
-        if len({encoded.completions[index] for index in ranking.order}) < len(ranking.order):
-            raise _equal("two of the ranked answers", "list", encoded)
-
-
-def _equal(answers: str, of: str, encoded: EncodedGroup) -> DataError:
-    what = f"{answers} are the same tokens once encoded and cut, so the {of} teaches nothing"
+    together = [(comparison.better, comparison.worse) for comparison in encoded.compared]
+    together += [ranking.order for view in encoded.views for ranking in view.rankings]
+    if all(len({encoded.completions[index] for index in each}) == len(each) for each in together):
+        return
     fix = "raise data.max_length, or data.skip_bad=true"
-    return DataError("data.identical_tokens", what, where=encoded.group.source, fix=fix)
+    if encoded.group.ranking:
+        what = "two of the ranked answers are the same tokens once encoded and cut, so comparing them teaches nothing"
+        raise DataError("data.identical_tokens", what, where=encoded.group.source, fix=fix)
+    what = "chosen and rejected are the same tokens once encoded and cut, so the pair teaches nothing"
+    raise DataError("data.identical_tokens", what, where=encoded.group.source, fix=fix)
 
 
 def _moved(view: View, place: dict[int, int]) -> View:

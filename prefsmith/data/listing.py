@@ -78,12 +78,11 @@ def find_listing(row: Row, columns: Mapping[str, str]) -> Listing | None:
         return None
     if len(orders) > 1:
         named = " or ".join(f"data.columns.{order}={name}" for name, order, _ in orders)
-        raise _unclear(
-            row, f"{excerpt_names(name for name, _, _ in orders)} may each say the order", f"name one: {named}"
-        )
+        what = f"{excerpt_names(name for name, _, _ in orders)} may each say the order"
+        raise DataError("data.ranking", what, where=row.source, fix=f"name one: {named}")
     if len(texts) > 1:
         what = f"the entries of {excerpt(column)} have {excerpt_names(texts)}, and each may be the answer"
-        raise _unclear(row, what, "keep one of these keys")
+        raise DataError("data.ranking", what, where=row.source, fix="keep one of these keys")
     name, order, inside = orders[0]
     if not texts or ("role" in keys and not inside):  # messages have a role and a content, and are read whole
         return Listing(column, None, order, name, inside)
@@ -100,7 +99,8 @@ def _column(row: Row, columns: Mapping[str, str]) -> str | None:
     found = found or [name for name, entries in lists.items() if _judged(_keys(entries))]
     if len(found) > 1:
         named = " or ".join(f"data.columns.completions={excerpt(name)}" for name in found)
-        raise _unclear(row, f"{excerpt_names(found)} may each be the list of answers", f"name it: {named}")
+        what = f"{excerpt_names(found)} may each be the list of answers"
+        raise DataError("data.ranking", what, where=row.source, fix=f"name it: {named}")
     return found[0] if found else None
 
 
@@ -132,7 +132,3 @@ def _orders(row: Row, keys: list[str], columns: Mapping[str, str]) -> list[tuple
     for known in (NUMBERS, SPARE):
         found = found or [(key, order, True) for key, order in known.items() if key in keys]
     return found
-
-
-def _unclear(row: Row, what: str, fix: str) -> DataError:
-    return DataError("data.ranking", what, where=row.source, fix=fix)

@@ -24,7 +24,10 @@ def describe(rows: Sequence[Row], wanted: Wanted, pairs: Pairs = "all") -> str:
 
 
 def _comparisons(rows: Sequence[Row], _wanted: Wanted, pairs: Pairs) -> str:
-    made = _counted(sum(len(view.comparisons) for _, view in rows), "comparison")
+    compared = [each for _, view in rows for each in view.comparisons]
+    made = _counted(len(compared), "comparison")
+    if tied := sum(each.prob == 0.5 for each in compared):
+        made = f"{made}, {tied:,} of them {'ties' if tied > 1 else 'a tie'} (probability 0.5),"
     return f"{made} of {_ranked(rows, pairs)}" if _ranked(rows, pairs) else made
 
 
@@ -32,9 +35,11 @@ def _ratings(rows: Sequence[Row], wanted: Wanted, pairs: Pairs) -> str:
     made = [rating for _, view in rows for rating in view.ratings]
     if wanted.scores:
         return f"{_counted(len(made), 'completion')} rated by the scores of {_counted(len(rows), 'list')}"
-    good = sum(rating.value > 0.5 for rating in made)
+    good, bad = sum(rating.value > 0.5 for rating in made), sum(rating.value < 0.5 for rating in made)
+    counts = f"{good:,} desirable and {bad:,} undesirable completions"
+    if tied := len(made) - good - bad:
+        counts = f"{good:,} desirable, {bad:,} undesirable and {tied:,} tied completions"
     origin = _ranked(rows, pairs) or ("pairs" if any(group.comparisons for group, _ in rows) else "")
-    counts = f"{good:,} desirable and {len(made) - good:,} undesirable completions"
     return f"{counts} made of {origin}" if origin else counts
 
 
@@ -43,10 +48,12 @@ def _lists(rows: Sequence[Row], _wanted: Wanted, _pairs: Pairs) -> str:
     made = _counted(len(lengths), "ranked list")
     if not lengths:
         return made
+    tied = sum(not any(ranking.tiers) for _, view in rows for ranking in view.rankings)
+    tied_words = f", {tied:,} of them tied throughout," if tied else ""
     if any(group.comparisons and not group.ranking for group, _ in rows):
-        return f"{made} of 2 completions made of pairs"
+        return f"{made} of 2 completions made of pairs{tied_words}"
     least, most = min(lengths), max(lengths)
-    return f"{made} ({least if least == most else f'{least} to {most}'} completions)"
+    return f"{made} ({least if least == most else f'{least} to {most}'} completions){tied_words}"
 
 
 def _ranked(rows: Sequence[Row], pairs: Pairs) -> str:

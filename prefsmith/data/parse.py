@@ -33,18 +33,18 @@ def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
         scores = [cell.score("score_chosen"), cell.score("score_rejected")]
         completions = _with_scores(completions, scores)
         gap = cell.score("margin") if None in scores else score_gap(completions, 0, 1)
+        _note_contradiction(prob, gap, notes)
         comparison = Comparison(0, 1, prob=prob, weight=cell.weight(), score_gap=gap)
         return _group(cell, prompt, completions, comparisons=(comparison,))
     if schema.listing is not None:
         answers, scores, tiers = ranked_answers(cell, schema.listing)
-        prompt, completions = _answers(cell.content("prompt"), answers, row.source)
+        prompt, completions = _answers(cell.content("prompt"), answers, row.source, notes)
         completions = _with_scores(completions, scores or [None] * len(completions))
         return replace(_group(cell, prompt, completions), ranking=tiers, weight=cell.weight())
     if "messages" in schema.columns:
         prompt, completion = _split_messages(cell.messages("messages"), row.source)
     else:
-        prompt = cell.content("prompt")
-        completion = _without_prompt(cell.content("completion"), prompt, row.source)
+        prompt, (completion,) = _answers(cell.content("prompt"), [cell.content("completion")], row.source, notes)
     value = cell.truth() if schema.format == "rating" else 1.0
     return _group(cell, prompt, (completion,), ratings=(Rating(0, value, cell.weight()),))
 
@@ -60,6 +60,16 @@ def _judged(cell: Cells, row: Row, schema: Schema, notes: Counter[str]) -> tuple
     if verdict == "tie":
         notes["kept as ties, with probability 0.5"] += 1
     return cell, 0.5 if verdict == "tie" else 1.0
+
+
+def _note_contradiction(prob: float, gap: float | None, notes: Counter[str]) -> None:
+    """A judge may say otherwise than the label. The row is kept as it is, and counted."""
+    if gap is None or prob == 0.5:
+        return
+    if gap == 0:
+        notes["with equal scores of chosen and rejected, kept as labelled"] += 1
+    elif (gap > 0) != (prob > 0.5):
+        notes["whose scores contradict the label, kept as labelled"] += 1
 
 
 def _with_scores(completions: Sequence[Completion], scores: Sequence[float | None]) -> tuple[Completion, ...]:
@@ -110,14 +120,19 @@ def _two_sides(cell: Cells, schema: Schema, notes: Counter[str]) -> tuple[Prompt
         raise DataError("data.type", what, where=cell.source, fix="give both sides in one form")
     if schema.format == "dialogue":
         return _split_pair(chosen, rejected, cell.source, notes)
-    return _answers(cell.content("prompt"), (chosen, rejected), cell.source)
+    return _answers(cell.content("prompt"), (chosen, rejected), cell.source, notes)
 
 
-def _answers(prompt: Prompt, answers: Sequence[Prompt], source: str) -> tuple[Prompt, tuple[Completion, ...]]:
+def _answers(
+    prompt: Prompt, answers: Sequence[Prompt], source: str, notes: Counter[str]
+) -> tuple[Prompt, tuple[Completion, ...]]:
     """A prompt and its answers, all texts or all messages."""
     if len({type(answer) for answer in answers}) > 1:
         what = "some answers are texts and others lists of messages"
         raise DataError("data.type", what, where=source, fix="give all answers in one form")
+    texts = [answer for answer in answers if isinstance(answer, str)]
+    if isinstance(prompt, str) and texts and dialogue.is_dialogue(prompt):
+        return _in_turns(prompt, texts, notes)
     completions = tuple(_without_prompt(answer, prompt, source) for answer in answers)
     if isinstance(prompt, str) and completions[0].text is None:
         prompt = (Message("user", prompt),)
@@ -146,13 +161,16 @@ def _split_pair(
         dialogue.split_last_answer(rejected),
     )
     _same_prompt(prompt, other, source)
-    messages = dialogue.to_messages(prompt)
-    if messages is None or not all(text[:1] in ("", " ") for text in (answer, worse_answer)):
+    return _in_turns(prompt, (answer, worse_answer), notes)
+
+
+def _in_turns(prompt: str, answers: Sequence[str], notes: Counter[str]) -> tuple[Prompt, tuple[Completion, ...]]:
+    """A dialogue in text as messages, so that a chat template can write it; as it is where a character would change."""
+    if (turns := dialogue.in_turns(prompt, answers)) is None:
         notes["dialogues kept as plain text"] += 1
-        return prompt, (Completion(answer), Completion(worse_answer))
+        return prompt, tuple(map(Completion, answers))
     notes["dialogues in text split into turns"] += 1
-    sides = [Completion(messages=(Message("assistant", text[1:]),)) for text in (answer, worse_answer)]
-    return messages, (sides[0], sides[1])
+    return turns[0], tuple(Completion(messages=(Message("assistant", text),)) for text in turns[1])
 
 
 def _same_prompt(prompt: Prompt, other: Prompt, source: str) -> None:

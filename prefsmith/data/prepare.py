@@ -82,7 +82,7 @@ class Preparation:
         for each in made:
             self.say(f"  made of it: {each}")
         self.say(f"  {len(sides.train):,} rows to train on, {len(sides.held_out):,} held out")
-        refuse_unsuitable(sides.train, self.wanted, self._where())
+        refuse_unsuitable(sides.train, self.wanted, self._where(), held_out=sides.held_out)
         return sides
 
     def encode(self, encoder: Encoder, sides: Sides) -> EncodedSides:

@@ -4,6 +4,7 @@ from collections import Counter
 from itertools import chain, islice
 from pathlib import Path
 
+from prefsmith.data import dialogue
 from prefsmith.data.cells import Cells
 from prefsmith.data.containers import open_container
 from prefsmith.data.parse import parse_row
@@ -50,6 +51,8 @@ def _schema(first: Row) -> Schema:
 def _group(row: Row, schema: Schema) -> Group:
     if schema.format == "prompt":
         prompt = Cells(row, schema, Counter()).content("prompt")
+        if isinstance(prompt, str) and dialogue.is_dialogue(prompt) and (turns := dialogue.in_turns(prompt, ())):
+            prompt = turns[0]
         return Group(row.source, row.source, prompt, ())
     group = parse_row(row, schema, Counter())
     return Group(group.id, group.source, group.prompt, (), tools=group.tools)

@@ -20,7 +20,7 @@ def ranked_answers(cell: Cells, listing: Listing) -> tuple[Answers, list[float],
     column = excerpt(listing.column)
     if len(entries) < 2:
         what = f"{column} has {len(entries)} answer{'s' * (len(entries) != 1)}, and a list ranks at least two"
-        raise _broken(cell, what, "drop the row, or data.skip_bad=true")
+        raise DataError("data.ranking", what, where=cell.source, fix="drop the row, or data.skip_bad=true")
     if listing.text is not None or listing.inside:
         _require_objects(cell, entries, listing)
     answers = [_answer(cell, entry, f"{column}[{place}]", listing) for place, entry in enumerate(entries)]
@@ -52,14 +52,16 @@ def _numbers(cell: Cells, entries: list[object], listing: Listing) -> list[float
         if len(there) != len(entries):
             numbers = f"{len(there)} number{'s' * (len(there) != 1)}"
             what = f"{excerpt(listing.numbers)} has {numbers} for {len(entries)} answers"
-            raise _broken(cell, what, "give one number for each answer, in the same order")
+            fix = "give one number for each answer, in the same order"
+            raise DataError("data.ranking", what, where=cell.source, fix=fix)
         values = [(value, f"{excerpt(listing.numbers)}[{place}]") for place, value in enumerate(there)]
     numbers = [cell.score_of(value, place) for value, place in values]
     if listing.order == "ranks":
         for number, (_, place) in zip(numbers, values, strict=True):
             if number < 1:
                 what = f"{place} is {number:g}, and ranks count from 1, the best"
-                raise _broken(cell, what, "count from 1; or if larger is better, call the numbers scores")
+                fix = "count from 1; or if larger is better, call the numbers scores"
+                raise DataError("data.ranking", what, where=cell.source, fix=fix)
     return numbers
 
 
@@ -72,13 +74,15 @@ def _require_objects(cell: Cells, entries: list[object], listing: Listing) -> No
     for place, entry in enumerate(entries):
         if not isinstance(entry, dict):
             what = f"{excerpt(listing.column)}[{place}] is no object, and those of the first row are"
-            raise _broken(cell, what, f"every entry has {' and '.join(map(excerpt, keys))}")
+            fix = f"every entry has {' and '.join(map(excerpt, keys))}"
+            raise DataError("data.ranking", what, where=cell.source, fix=fix)
 
 
 def _of_key(cell: Cells, entry: dict[str, object], key: str, place: str) -> object:
     if key not in entry:
         what = f"{place} has no {excerpt(key)}"
-        raise _broken(cell, what, "give it to every entry, or drop the row; data.skip_bad=true does")
+        fix = "give it to every entry, or drop the row; data.skip_bad=true does"
+        raise DataError("data.ranking", what, where=cell.source, fix=fix)
     return entry[key]
 
 
@@ -88,7 +92,3 @@ def _refuse_equal(cell: Cells, answers: Answers, column: str) -> None:
             what = f"{column}[{answers.index(answer)}] and {column}[{place}] are the same answer"
             fix = "keep one of them, or drop the row; data.skip_bad=true does"
             raise DataError("data.identical", what, where=cell.source, fix=fix)
-
-
-def _broken(cell: Cells, what: str, fix: str) -> DataError:
-    return DataError("data.ranking", what, where=cell.source, fix=fix)

@@ -231,7 +231,11 @@ def _used(kind: str, found: Mapping[str, str]) -> tuple[str, ...]:
 
 def _unordered(found: Mapping[str, str], row: Row, columns: Mapping[str, str]) -> DataError:
     """The error for a row that is, or should be, a list of answers."""
-    column = columns.get("completions") or next((name for name in COLUMNS if list_of(row.values.get(name))), None)
+    column = columns.get("completions") or _list_column(row)
+    if column is not None and list_of(row.values.get(column)) == []:
+        what = f"{excerpt(column)} is empty in the first row, which says what the rows are"
+        fix = "begin the file with a row that has answers"
+        raise DataError("data.ranking", what, where=row.source, fix=fix)
     for name in COLUMNS if column is None else ():
         if name in row.values:
             what, fix = f"{name} is no list: {excerpt(repr(row.values[name]))}", "give a list of at least two answers"
@@ -247,9 +251,14 @@ def _unordered(found: Mapping[str, str], row: Row, columns: Mapping[str, str]) -
     return DataError("data.column", what, where=row.source, fix=f"{fix}\n{FORMS}")
 
 
+def _list_column(row: Row) -> str | None:
+    """The column that usually holds a list of answers, and holds a list."""
+    return next((name for name in COLUMNS if list_of(row.values.get(name)) is not None), None)
+
+
 def _likeliest(found: Mapping[str, str], row: Row) -> tuple[str, ...]:
     """The columns that the file was probably meant to have."""
-    if "completion" not in found and any(list_of(row.values.get(name)) for name in COLUMNS):
+    if "completion" not in found and _list_column(row) is not None:
         return REQUIRED["ranked"]
     if "label" in found:
         return REQUIRED["rating"]

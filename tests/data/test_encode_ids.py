@@ -8,7 +8,7 @@ from tiny import CHATML, byte_tokenizer, word_tokenizer
 from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedCompletion
 from prefsmith.data.render import Renderer
-from prefsmith.data.views import View
+from prefsmith.data.views import View, Wanted, label
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.records import Comparison, Completion, Group, Rating
 
@@ -91,6 +91,23 @@ def test_a_row_that_leaves_nothing_to_learn_is_refused(tokenizer, group, code):
     with pytest.raises(DataError) as caught:
         encode(tokenizer, group)
     assert (caught.value.code, caught.value.where) == (code, "rows:7") and caught.value.fix
+
+
+@pytest.mark.parametrize(("pairs", "kind", "refused"), [
+    ("all", "pairwise", True), ("best_worst", "pairwise", False), ("best_worst", "listwise", True),
+])  # fmt: skip
+def test_ranked_answers_that_are_the_same_tokens_are_refused_where_they_are_compared(pairs, kind, refused):
+    completions = tuple(Completion(text) for text in (" b", " \tb", " c"))
+    group = Group("g", "rows:7", "a", completions, ranking=((0,), (1,), (2,)))
+    made = label(group, [Wanted("some", kind)], pairs)
+    tokenizer = words(begin=True)
+    encoder = Encoder(tokenizer, Renderer(tokenizer), max_length=None)
+    if not refused:
+        assert len(encoder.encode(group, made.views, made.compared).completions) == 2
+        return
+    with pytest.raises(DataError, match="two of the ranked answers are the same tokens") as caught:
+        encoder.encode(group, made.views, made.compared)
+    assert caught.value.code == "data.identical_tokens"
 
 
 def test_an_empty_prompt_behind_a_begin_token_is_that_token():

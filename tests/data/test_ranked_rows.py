@@ -80,7 +80,7 @@ def test_forms_are_recognised_and_said(tmp_path, row, answers, ranking, describe
 
 
 def test_keys_that_nothing_reads_are_counted(tmp_path):
-    assert read(tmp_path, NECTAR, NECTAR).notes == {"entries of answers have keys that are not read": 4}
+    assert read(tmp_path, NECTAR, NECTAR).notes["entries of answers have keys that are not read"] == 4
     assert not read(tmp_path, SCORED).notes
 
 
@@ -92,6 +92,14 @@ def test_the_fine_grained_score_counts_where_there_is_no_other(tmp_path):
 
 def test_a_row_has_a_weight(tmp_path):
     assert read(tmp_path, {**SCORED, "weight": 2.5}).groups[0].weight == 2.5
+
+
+def test_nectar_is_read_as_turns(tmp_path):
+    """Its prompts are dialogues in text, and end with the space that stands in front of each answer."""
+    reading = read(tmp_path, NECTAR)
+    assert reading.groups[0].prompt == (Message("user", "q"),)
+    assert reading.groups[0].completions == tuple(Completion(messages=(Message("assistant", each),)) for each in "ab")
+    assert reading.notes["dialogues in text split into turns"] == 1
 
 
 ASK, A, B = {"role": "user", "content": "q"}, *({"role": "assistant", "content": text} for text in "ab")
@@ -192,8 +200,9 @@ def test_the_numbers_that_are_meant_can_be_named(tmp_path, row, columns, ranking
          "data.columns.scores=<your column>"),
         ({"completions": ["a", "b"], "scores": [1, 2]}, "data.column", "missing prompt; the row has completions",
          "data.columns.prompt=<your column>"),
+        ({**ULTRAFEEDBACK, "completions": []}, "data.ranking", "completions is empty in the first row", "begin the"),
     ],
-    ids=["scores and ranks", "two numbers", "two texts", "two lists", "no numbers", "no prompt"],
+    ids=["scores and ranks", "two numbers", "two texts", "two lists", "no numbers", "no prompt", "no answers"],
 )  # fmt: skip
 def test_a_first_row_that_is_not_clear_is_refused(tmp_path, row, code, says, fix):
     error = refused(tmp_path, row)

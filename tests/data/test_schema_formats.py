@@ -7,6 +7,7 @@ import pytest
 from tiny import word_tokenizer, write_rows
 
 from prefsmith.data.groups import read_groups
+from prefsmith.data.prompts import read_prompts
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.render import Renderer
 from prefsmith.errors import ConfigError
@@ -211,6 +212,39 @@ def test_a_dialogue_that_is_not_regular_stays_text_and_is_counted(tmp_path):
     reading, group = one(tmp_path, {"chosen": start + " yes", "rejected": start + " no"})
     assert group.prompt == start and [each.text for each in group.completions] == [" yes", " no"]
     assert reading.notes == {"dialogues kept as plain text": 1}
+
+
+START = "\n\nHuman: q\n\nAssistant:"
+
+
+@pytest.mark.parametrize(("prompt", "space"), [(START, " "), (START + " ", "")], ids=["before answers", "after prompt"])
+@pytest.mark.parametrize(
+    "answers", [{"chosen": "yes", "rejected": "no"}, {"completion": "yes", "label": True}, {"completion": "yes"}]
+)
+def test_a_prompt_that_is_a_dialogue_in_text_becomes_turns(tmp_path, prompt, space, answers):
+    """A chat template would otherwise write all of it as one turn of the user."""
+    row = {name: space + each if isinstance(each, str) else each for name, each in answers.items()}
+    reading, group = one(tmp_path, {"prompt": prompt, **row})
+    assert group.prompt == USER and group.completions == tuple(map(said, (("yes", "no")[: len(group.completions)])))
+    assert reading.notes == {"dialogues in text split into turns": 1}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answers"),
+    [(START, ("yes", " no")), (START, ("yes", "no")), (START + "  ", ("yes", "no")), (START + " I say", (" a", " b")),
+     ("\n\nHuman:q\n\nAssistant:", (" a", " b"))],
+    ids=["one space", "no space", "two spaces", "words behind", "irregular"],
+)  # fmt: skip
+def test_a_prompt_that_turns_would_not_write_again_stays_text_and_is_counted(tmp_path, prompt, answers):
+    reading, group = one(tmp_path, {"prompt": prompt, "chosen": answers[0], "rejected": answers[1]})
+    assert group.prompt == prompt and tuple(each.text for each in group.completions) == answers
+    assert reading.notes == {"dialogues kept as plain text": 1}
+
+
+def test_a_prompt_alone_becomes_the_same_turns(tmp_path):
+    """Answers are generated behind the prompt that training saw."""
+    path = write_rows(tmp_path / "prompts.jsonl", [{"prompt": START}, {"prompt": "q"}])
+    assert [group.prompt for group in read_prompts(path)] == [USER, "q"]
 
 
 def test_real_dialogues_keep_every_character(shared_data):

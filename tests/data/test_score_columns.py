@@ -43,6 +43,23 @@ def test_ultrafeedback_binarized(tmp_path):
     assert [each.content for each in group.completions] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({"score_chosen": 1}, "whose scores contradict the label, kept as labelled"),
+        ({"score_chosen": 2}, "with equal scores of chosen and rejected, kept as labelled"),
+        ({"prob": 0.0}, "whose scores contradict the label, kept as labelled"),
+        ({"prob": 0.0, "score_chosen": 1}, None), ({"prob": 0.5}, None), ({"prob": 0.5, "score_chosen": 2}, None),
+        ({}, None), ({"score_rejected": None}, None),
+    ],
+)  # fmt: skip
+def test_a_judge_that_says_otherwise_than_the_label_is_counted(tmp_path, changes, note):
+    row = {**PAIR, "prob": 1.0, "score_chosen": 3, "score_rejected": 2, **changes}
+    reading = read(tmp_path, row)
+    assert reading.notes == ({note: 1} if note else {})
+    assert reading.groups[0].comparisons[0].prob == row["prob"]
+
+
 def test_a_margin_is_a_gap_alone(tmp_path):
     assert numbers(read(tmp_path, {**PAIR, "margin": -0.5}).groups[0]) == ([None, None], -0.5)
 
