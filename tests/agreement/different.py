@@ -14,6 +14,7 @@ EVERY_ANSWER = (
     "a convention; ours gives every answer the same weight, whatever shares its batch, and is TRL's number where each "
     "answer is weighted by its tokens"
 )
+AS_SFT = "a convention, as for `sft`"
 NLL_BY_TOKEN = Part("sft", labels="chosen", by="token")
 
 DIFFERENT: dict[str, Case] = {
@@ -83,26 +84,36 @@ DIFFERENT: dict[str, Case] = {
         trl("DPO", loss_type="sft"),
         Difference(f"{TOKEN_MEAN} ({COMPUTE}, `sft`).", EVERY_ANSWER, (NLL_BY_TOKEN,)),
     ),
+    "sft, device batches of 4": Case(
+        (Part("sft", labels="chosen"),),
+        trl("DPO", loss_type="sft", device_batch=4),
+        Difference(
+            f"As `sft` ({COMPUTE}, `sft`); and divided otherwise, the same 8 rows have another loss.",
+            "ours: the loss of a step should not depend on how it is divided",
+            (NLL_BY_TOKEN,),
+            device_batch=4,
+        ),
+    ),
     "sft, by SFTTrainer": Case(
         (Part("sft", labels="chosen"),),
         trl("SFT", loss_type="nll"),
         Difference(
             "As `sft`: one mean over all tokens (`trl/trainer/sft_trainer.py`, `compute_loss`).",
-            EVERY_ANSWER,
+            AS_SFT,
             (NLL_BY_TOKEN,),
         ),
     ),
     "dpo + nll": Case(
         (PLAIN_DPO, Part("nll")),
         trl("DPO", loss_type=["sigmoid", "sft"], loss_weights=[1.0, 1.0], beta=0.1),
-        Difference(f"{TOKEN_MEAN} ({COMPUTE}, `sft`).", EVERY_ANSWER, (PLAIN_DPO, NLL_BY_TOKEN)),
+        Difference(f"As `sft` ({COMPUTE}, `sft`).", AS_SFT, (PLAIN_DPO, NLL_BY_TOKEN)),
     ),
     "mixture of MPO": Case(
         (Part("dpo", {"beta": 0.1}, 0.8), Part("bco", {"beta": 0.1}, 0.2), Part("nll")),
         trl("DPO", loss_type=["sigmoid", "bco_pair", "sft"], loss_weights=[0.8, 0.2, 1.0], beta=0.1),
         Difference(
-            f"As `dpo + nll`; on the first step the `bco` term is the same ({COMPUTE}).",
-            EVERY_ANSWER,
+            f"As `sft`; without memory the `bco` term is the same ({COMPUTE}, `bco_pair`).",
+            AS_SFT,
             (Part("dpo", {"beta": 0.1}, 0.8), Part("bco", {"beta": 0.1}, 0.2), NLL_BY_TOKEN),
         ),
     ),
@@ -154,8 +165,8 @@ DIFFERENT: dict[str, Case] = {
         (Part("cpo", {"beta": 0.1, "alpha": 1.0}),),
         trl("CPO", loss_type="sigmoid", beta=0.1),
         Difference(
-            f"{TOKEN_MEAN} ({CPO_SOURCE}, `cross_entropy_loss`).",
-            EVERY_ANSWER,
+            f"As `sft`, in its term of likelihood ({CPO_SOURCE}, `cross_entropy_loss`).",
+            AS_SFT,
             (Part("cpo", {"beta": 0.1, "alpha": 0.0}), NLL_BY_TOKEN),
         ),
     ),
@@ -190,9 +201,9 @@ DIFFERENT: dict[str, Case] = {
         (Part("cpo", {"beta": 0.1, "alpha": 1.0}),),
         trl("TPO", loss_type="sigmoid", beta=0.1),
         Difference(
-            f"{TOKEN_MEAN} (`trl/experimental/tpo/tpo_trainer.py`, `_compute_loss`). With the chosen answer as its "
-            "third, TPO is CPO.",
-            EVERY_ANSWER,
+            "As `sft`, in its term of likelihood (`trl/experimental/tpo/tpo_trainer.py`, `_compute_loss`). With the "
+            "chosen answer as its third, TPO is CPO.",
+            AS_SFT,
             (Part("cpo", {"beta": 0.1, "alpha": 0.0}), NLL_BY_TOKEN),
         ),
     ),

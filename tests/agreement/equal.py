@@ -62,6 +62,7 @@ EQUAL: dict[str, Case] = {
         (Part("kto", {"beta": 0.1, "undesirable_weight": 1.5}, labels="alternate"),),
         trl("KTO", loss_type="kto", beta=0.1, undesirable_weight=1.5),
         mismatched="theirs",
+        note="Given the answers to other prompts that TRL draws for z0.",
     ),
     "apo_zero_unpaired": Case(
         (Part("apo_zero_unpaired", {"beta": 0.1}, labels="alternate"),),

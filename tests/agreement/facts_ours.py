@@ -1,6 +1,5 @@
 """What differs around the losses: TRL's numbers of `facts_theirs.py` beside ours, and what is declared of both."""
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.views import View, Wanted, view
 from prefsmith.evaluate.implicit import held_out
 from prefsmith.losses import resolve
+from prefsmith.model.moving import MovingReference
 from prefsmith.model.reference import make_reference
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.records import Comparison
@@ -43,6 +43,7 @@ def facts(
         _metrics(found["metrics"], pairs[:UNEVEN]),
         _uneven_step(found["uneven_step"], gradients["facts/uneven_step"], pairs[:UNEVEN]),
         _reference(found["reference_from_disk"], found["reference_precomputed"], pairs[: problem.BATCH]),
+        _moving_reference(found["moving_reference"], pairs[: problem.BATCH]),
         _labels(found["labels"], pairs),
         loss_types(found["loss_types"]),
         smoothing(found["smoothed"]),
@@ -119,6 +120,8 @@ def _metrics(theirs: Mapping[str, Mapping[str, float]], pairs: Sequence[EncodedG
     policy, reference = _models()
     ours = [held_out(policy, reference, _objective(beta=0.1), pairs, token_budget=room).row for room in (10_000, 60)]
     whole, divided = theirs[str(UNEVEN)], theirs["3"]
+    repeated = held_out(policy, reference, _objective(beta=0.1), [*pairs, pairs[-1], pairs[-1]], token_budget=ROOM)
+    thrice: Any = repeated.row["reward_margin"]
 
     def words(rows: Sequence[Mapping[str, Any]]) -> str:
         return "; ".join(f"margin {row['reward_margin']:.4f}, accuracy {row['accuracy']:.4f}" for row in rows)
@@ -130,9 +133,11 @@ def _metrics(theirs: Mapping[str, Mapping[str, float]], pairs: Sequence[EncodedG
         "rewards of an evaluation on 7 pairs, in one batch; in batches of 3, 3 and 1",
         words([whole, divided]),
         words(ours),
-        f"TRL averages the means of the batches ({DPO}, `log`), so the one pair of the last counts three times. Ours, "
-        "the mean over pairs. TRL's `eval_loss` is such a mean, too, and equals ours in every batch size.",
+        f"TRL averages the means of the batches ({DPO}, `log`), so the one pair of the last counts three times: given "
+        f"thrice, it makes ours a margin of {thrice:.4f}, too. Ours: every pair counts once, as it does in TRL's own "
+        "`eval_loss`, which equals ours in every batch size.",
         all(near(name, ours) and abs(divided[name] - whole[name]) > 1e-3 for name in ("reward_margin", "accuracy"))
+        and abs(thrice - divided["reward_margin"]) < 1e-5
         and near("loss", [*ours, divided]),
     )
 
@@ -167,15 +172,36 @@ def _reference(from_disk: float, precomputed: float, pairs: Sequence[EncodedGrou
     reference, _ = make_reference(
         policy, ReferenceConfig(), ModelConfig(path="."), (), problem.tokenizer(), max_length=None
     )
-    loss = score_step(copy.copy(policy), reference, _objective(beta=0.1), pairs, ROOM).loss
+    loss = score_step(policy, reference, _objective(beta=0.1), pairs, ROOM).loss
+    older = score_step(policy, _models()[1], _objective(beta=0.1), pairs, ROOM).loss
     return Fact(
         "first DPO loss of a policy that was changed in memory since it was loaded, no reference given",
         f"{from_disk:.6f}; with `precompute_ref_log_probs` {precomputed:.6f}",
         f"{loss:.6f}",
         f"TRL loads the reference anew from the path in the model's configuration ({DPO}, `__init__`), which holds "
-        "the older weights; its documentation says that the state before training is taken. Precomputed, it is. Ours: "
-        "a copy of the weights as they are, for which the loss is log 2.",
-        abs(from_disk - LOG2) > 1e-3 and abs(precomputed - LOG2) < 1e-5 and abs(loss - LOG2) < 1e-9,
+        f"the older weights: against those ours is {older:.6f}, too. TRL's documentation promises the state before "
+        "training. Precomputed, it is that. Ours: a copy of the weights as they are, for which the loss is log 2.",
+        abs(from_disk - LOG2) > 1e-3
+        and abs(from_disk - older) < 1e-5
+        and abs(precomputed - LOG2) < 1e-5
+        and abs(loss - LOG2) < 1e-9,
+    )
+
+
+def _moving_reference(theirs: Sequence[float], pairs: Sequence[EncodedGroup]) -> Fact:
+    policy = scorer(problem.reference(torch.float32))
+    reference = MovingReference(policy, alpha=0.6, every=2)
+    policy.model.load_state_dict(problem.policy(torch.float32).state_dict())
+    ours = []
+    for step in range(1, 5):
+        reference.step(step)
+        ours.append(score_step(policy, reference, _objective(beta=0.1), pairs, ROOM).loss)
+    return Fact(
+        "a reference that follows the policy, alpha 0.6 every 2 steps: DPO loss after steps 1 to 4",
+        ", ".join(f"{loss:.5f}" for loss in theirs),
+        ", ".join(f"{loss:.5f}" for loss in ours),
+        "Equal (`SyncRefModelCallback` in `trl/trainer/callbacks.py`).",
+        all(abs(a - b) < 1e-5 for a, b in zip(theirs, ours, strict=True)) and ours[0] > ours[1] == ours[2] > ours[3],
     )
 
 

@@ -30,6 +30,7 @@ def measure() -> tuple[dict[str, Any], dict[str, Tensor]]:
         "reference_precomputed": reference_from_disk(precompute=True),
         "robust_at_one_half": shown(half_noise()),
         "far_away": [shown(value) for value in far_away()],
+        "moving_reference": moving_reference(),
         "labels": labels_of_pairs(),
         "loss_types": loss_types(),
         "smoothed": smoothed(),
@@ -93,6 +94,18 @@ def reference_from_disk(*, precompute: bool) -> float:
     theirs = Theirs("DPO", {"beta": 0.1, "precompute_ref_log_probs": precompute})
     trainer = build(theirs, Setup(torch.float32), model=model, ref_model=None)
     return loss_of(trainer, prepared(trainer)[: problem.BATCH])
+
+
+def moving_reference() -> list[float]:
+    """DPO's loss of a batch after steps 1 to 4, whose second and fourth move the reference; the policy stands still."""
+    moves = {"sync_ref_model": True, "ref_model_mixup_alpha": 0.6, "ref_model_sync_steps": 2}
+    trainer = build(trl("DPO", beta=0.1, **moves), Setup(torch.float32))
+    found = []
+    for step in range(1, 5):
+        trainer.state.global_step = step
+        trainer.callback_handler.on_step_end(trainer.args, trainer.state, trainer.control)
+        found.append(loss_of(trainer, prepared(trainer)[: problem.BATCH]))
+    return found
 
 
 def half_noise() -> float:

@@ -28,6 +28,8 @@ that differ no longer do, or where a reason leaves a rest.
 
 How to read the tables:
 
+- *prefsmith* names the loss with the settings that are not its defaults; `prob` is the probability given with every
+  pair, a number in front a weight. *TRL* names the trainer (`DPO` for `DPOTrainer`) with its arguments.
 - What is compared: {versions}. {rows} pairs of random words with answers of 1 to 14 words and an end token, in
   {batches} steps of {batch} pairs; random models of two layers, policy and reference drawn apart.
 - *Loss* is that of the last step, in float64 unless that is not possible.
@@ -63,7 +65,7 @@ ONLY = """
 
 TRL 1.16 has, and prefsmith has not: divergences other than the reverse KL in `hinge`, `ipo`, `exo_pair`, `robust`,
 `discopop` and `sigmoid_norm` (ours: with the logistic loss); IPO without a reference, and AlphaPO's transformation of
-sums (CPO); a third answer to each prompt (TPO); DFT (SFT); A2PO, which trains on samples of the policy.
+sums (CPO); a third answer to each prompt (TPO); DFT (SFT); online DPO and A2PO, which train on samples of the policy.
 
 prefsmith has, and TRL 1.16 has not: {ours}.
 """

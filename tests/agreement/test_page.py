@@ -182,3 +182,15 @@ def test_one_row_that_is_no_number_among_many_is_found(pairs, tmp_path):
     theirs = {"rows": dict.fromkeys(problem.ROWS), "values": {"dpo/float64": stored}, "mismatched": {}}
     gap = Sides(theirs, gradients, tmp_path).gap("dpo", "float64", Way(EQUAL["dpo"].ours, 8, "ours"))
     assert gap.gradients == 0.0 and gap.values == float("inf")
+
+
+def test_what_both_environments_install_has_the_same_versions():
+    here = Path(__file__)
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in (here.with_name("constraints.txt"), here.parents[2] / "constraints.txt")
+    ]
+    theirs, ours = (dict(re.findall(r"^([\w.-]+)==(\S+)$", text, re.M)) for text in texts)
+    assert {"torch", "transformers", "tokenizers", "datasets"} <= theirs.keys() & ours.keys()
+    assert {name: theirs[name] for name in theirs.keys() & ours} == {name: ours[name] for name in theirs.keys() & ours}
+    assert f"trl {theirs['trl']}, torch {theirs['torch']}" in PAGE
