@@ -63,14 +63,23 @@ def crash():
     raise RuntimeError("pulled the plug")
 
 
+class Straight(dict):
+    """Weights and rows of the run that never stopped, by name; each is trained when it is first asked for."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def __missing__(self, name):
+        settings = config(self.folder / name, name)
+        train(settings)
+        self[name] = (weights(settings.out), rows(settings.out))
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    runs = {}
-    for name in SECTIONS:
-        settings = config(tmp_path_factory.mktemp("straight") / name, name)
-        train(settings)
-        runs[name] = (weights(settings.out), rows(settings.out))
-    return runs
+    return Straight(tmp_path_factory.mktemp("straight"))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6, 9])

@@ -27,7 +27,7 @@ def test_bco_is_smallest_where_the_reward_is_the_labels_log_odds_above_the_mean(
 def test_bco_remembers_the_mean_reward_of_all_ratings_seen():
     """Cumulative, not an average that forgets; weighted by the data; both classes; of the steps before."""
     term = resolve("bco_unpaired", {"beta": 0.5})
-    steps = [([1.0, 3.0, -2.0], (1.0, 1.0, 2.0)), ([4.0, 0.0, 1.0], (0.5, 0.0, 3.0))]
+    steps = [([1.0, 3.0, -1.0], (1.0, 1.0, 2.0)), ([4.0, 0.0, 1.0], (0.5, 0.0, 3.0))]
     state, rewards, weights = term.first_state(), [], []
     for ratios, weight in steps:
         labels = ratings((0, 1.0), (1, 0.0), (2, 1.0), mismatched=(0,))
