@@ -58,7 +58,25 @@ def objective_of(config: RunConfig) -> Objective:
     if config.reference.kind == "ema" and not any(term.entry.needs_reference for term in terms):
         what = "the reference is to follow the policy, and no loss compares the policy with one"
         raise ConfigError("reference.none", what, where="reference.kind", fix="leave it out, or train another loss")
-    return Objective(tuple(terms))
+    objective = Objective(tuple(terms))
+    if config.reference.kind == "cached":
+        _refuse_cached(objective)
+    return objective
+
+
+def _refuse_cached(objective: Objective) -> None:
+    """Log-probabilities of the rows' own completions have to be all that is asked of a reference."""
+    if not objective.needs_reference:
+        what, fix = "no loss compares the policy with a reference", "leave it out, or train another loss"
+        raise ConfigError("reference.cached", what, where="reference.kind", fix=fix)
+    for entry in (term.entry for term in objective.terms):
+        if "kl" in entry.needs:
+            what = f"{entry.name} reads the reference's whole distribution at every token, not only log-probabilities"
+        elif entry.mismatched:
+            what = f"{entry.name} looks at answers to other prompts, in other pairs in every epoch"
+        else:
+            continue
+        raise ConfigError("reference.cached", what, where="reference.kind", fix="leave it at auto")
 
 
 def resolved(config: RunConfig, objective: Objective) -> RunConfig:

@@ -111,27 +111,32 @@ class LossConfig(BaseModel):
 class ReferenceConfig(Section):
     """The model that the policy is compared with."""
 
-    kind: Literal["auto", "frozen", "adapter_off", "ema", "none"] = "auto"
-    """`auto`: the base model under an adapter, else a frozen copy of the start. `ema`: an average of the policy."""
+    kind: Literal["auto", "frozen", "adapter_off", "cached", "ema", "none"] = "auto"
+    """`auto`: the base model under an adapter, else a frozen copy of the start. `ema`: an average of the policy.
+    `cached`: as `auto`, but all rows are scored before the first step, and no copy is kept."""
     path: str | None = None
     """Another model as the reference. Training then need not start at the reference."""
     alpha: float = Field(default=0.6, gt=0, le=1)
     """For `ema`: the policy's share when the average moves; 1 puts the policy itself in its place."""
     every: int = Field(default=512, ge=1)
     """For `ema`: optimiser steps between moves."""
+    cache: str | None = None
+    """For `cached`: folder of log-probabilities that runs share. Default: prefsmith in $XDG_CACHE_HOME or ~/.cache."""
 
     @model_validator(mode="after")
     def _only_an_average_moves(self) -> "ReferenceConfig":
         idle = [key for key in ("alpha", "every") if getattr(self, key) != type(self).model_fields[key].default]
         if idle and self.kind != "ema":
             raise ValueError(f"{idle[0]} is set, but kind is {self.kind}: set kind=ema")
+        if self.cache is not None and self.kind != "cached":
+            raise ValueError(f"cache is set, but kind is {self.kind}: set kind=cached")
         return self
 
     @model_validator(mode="after")
     def _a_path_is_a_frozen_model(self) -> "ReferenceConfig":
         if self.path is not None and self.kind == "ema":
             raise ValueError("path names a reference, but kind is ema, an average that starts at the policy")
-        if self.path is not None and self.kind not in ("auto", "frozen"):
+        if self.path is not None and self.kind not in ("auto", "frozen", "cached"):
             raise ValueError(f"path names a reference, but kind is {self.kind}: leave one of them out")
         return self
 

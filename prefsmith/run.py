@@ -35,6 +35,8 @@ from prefsmith.data.stream import Stream
 from prefsmith.errors import ConfigError, DataError, PrefsmithError
 from prefsmith.evaluate.implicit import held_out
 from prefsmith.evaluate.samples import SampleLog, first_prompts, sample_rows
+from prefsmith.files import cache_root
+from prefsmith.model.cached import CachedReference
 from prefsmith.model.export import export
 from prefsmith.model.generate import Sampling
 from prefsmith.model.moving import MovingReference
@@ -46,6 +48,7 @@ from prefsmith.train.loop import Rhythm, Row, Trainer
 from prefsmith.train.monitor import MetricsLog, line_of, read_rows
 from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
+from prefsmith.train.reference_pass import SharedFolder, settle
 
 Watch = Callable[[Row, int], None]
 
@@ -164,6 +167,7 @@ class _Composition:
         preparation.rejects.write(self.folder / "rejected.jsonl")
         samples = SampleLog(self.folder / "samples.jsonl", self._sampler(models, encoder, rows))
         samples.before()
+        self._ask_reference(models, rows, checkpoint)
         with closing(MetricsLog(self.folder / "metrics.jsonl")) as log:
             trainer = self._trainer(models, stream, held, choices, store, log)
             done = self._go_back(trainer, checkpoint)
@@ -207,20 +211,51 @@ class _Composition:
             torch.set_num_threads(choices["threads"])
         return choices
 
+    def _ask_reference(self, models: Models, rows: EncodedSides, checkpoint: Checkpoint | None) -> None:
+        """What a cached reference will be asked, before anything moves."""
+        config, reference = self.config, models.reference
+        if not isinstance(reference, CachedReference):
+            return
+        sha256 = str(models.identity.get("reference", models.identity["model"]))
+        root = Path(config.reference.cache).expanduser() if config.reference.cache else cache_root()
+        models.identity["reference's log-probabilities"] = settle(
+            reference,
+            [*rows.train, *rows.held_out],
+            token_budget=config.train.token_budget,
+            own=self.folder / "reference.safetensors",
+            shared=SharedFolder(root, reference.facts(sha256)),
+            say=self.say,
+        )
+        if checkpoint is not None:
+            self._refuse_others(checkpoint, models.identity)
+
+    def _compared(self, reference: Frozen | None) -> Frozen | None:
+        """What samples are compared with: they say how far the policy went from its start, wherever its reference is.
+
+        A reference that cannot be had again costs the comparison, not the run.
+        """
+        if isinstance(reference, MovingReference):
+            return reference.start
+        if not isinstance(reference, CachedReference) or reference.open:
+            return reference
+        try:
+            return reference.again()
+        except PrefsmithError as error:
+            self.say(f"warning: answers are not compared with the reference: {error.what}")
+            return None
+
     def _sampler(self, models: Models, encoder: Encoder, rows: EncodedSides) -> Callable[[int], Sequence[Row]]:
         """What writes answers after a number of steps: always to the same prompts, with the same noise."""
         config = self.config.evaluate
         side, split = (rows.held_out, "eval") if rows.held_out else (rows.train, "train")
         groups = first_prompts([each.group for each in side], config.samples)
-        # Samples say how far the policy went from its start, also where the reference follows it.
-        reference = models.reference.start if isinstance(models.reference, MovingReference) else models.reference
         room = config.sample_tokens if encoder.max_length is None else max(1, encoder.max_length // 2)
         sampling = Sampling(max_new_tokens=min(config.sample_tokens, room), seed=self.config.train.seed)
 
         def sample(step: int) -> Sequence[Row]:
             return sample_rows(
                 Frozen(models.policy),
-                reference,
+                self._compared(models.reference),
                 encoder,
                 groups,
                 sampling,

@@ -17,6 +17,12 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def no_cache_but_the_tests_own(tmp_path, monkeypatch):
+    """No test reads or leaves anything in the cache of whoever runs it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """Real data and models beside the repository; tests that use them are skipped where they are absent."""

@@ -251,16 +251,16 @@ def resolve(name: str, settings: Mapping[str, Any], *, weight: float = 1.0, wher
         if key not in fixed:
             what = f"{name} has no setting {key}"
             raise ConfigError("loss.setting", what, where=f"{where}.{key}", fix=nearest(key, fixed))
-        fixed[key] = _converted(value, hints[key], f"{where}.{key}")
+        fixed[key] = _converted(value, hints[key], f"{where}.{key}", fix=f"the default is {fixed[key]}")
     return Term(entry, fixed, weight)
 
 
-def _converted(value: object, hint: object, where: str) -> object:
+def _converted(value: object, hint: object, where: str, *, fix: str) -> object:
     """The value as the annotation wants it: a number inside its range, or one of the listed words."""
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             known = ", ".join(map(str, get_args(hint)))
-            raise ConfigError("loss.value", f"{value!r} is not one of {known}", where=where)
+            raise ConfigError("loss.value", f"{value!r} is not one of {known}", where=where, fix=fix)
         return value
     inside = next((each for each in get_args(hint)[1:] if isinstance(each, Range)), Range())
     try:
@@ -268,5 +268,5 @@ def _converted(value: object, hint: object, where: str) -> object:
     except (TypeError, ValueError):
         number = float("nan")
     if not inside.holds(number):
-        raise ConfigError("loss.value", f"{value!r} is not a number in {inside}", where=where)
+        raise ConfigError("loss.value", f"{value!r} is not a number in {inside}", where=where, fix=fix)
     return number

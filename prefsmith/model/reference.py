@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from prefsmith.config import ModelConfig, ReferenceConfig
 from prefsmith.errors import ConfigError
 from prefsmith.model import adapters, load
+from prefsmith.model.cached import CachedReference
 from prefsmith.model.ladder import choose_path
 from prefsmith.model.moving import MovingReference
 from prefsmith.model.score import Frozen, Scorer
@@ -37,13 +38,41 @@ def make_reference(
         ConfigError: the other model cannot be loaded or reads other tokens; the adapter has no weights to average.
     """
     if config.path is not None:
-        return _another(policy, config.path, model, probes, tokenizer, max_length)
+        path = config.path
+        other, words = _another(policy, path, model, probes, tokenizer, max_length)
+        if config.kind != "cached":
+            return other, words
+        again = partial(_another, policy, path, model, probes, tokenizer, max_length)
+        return CachedReference(other, lambda: again()[0]), f"{words}, asked before the first step"
+    if config.kind == "cached":
+        return _cached(policy, model)
     if config.kind == "ema":
         moving = MovingReference(policy, alpha=config.alpha, every=config.every)
         return moving, moving.describe()
     if adapters.has_adapter(policy.model) and config.kind != "frozen":
         return Frozen(policy, partial(adapters.adapter_off, policy.model)), "the base model, adapter off"
     return Frozen(policy.frozen_copy()), "a frozen copy of the starting policy"
+
+
+def _cached(policy: Scorer, model: ModelConfig) -> tuple[CachedReference, str]:
+    """The policy itself answers, as long as it has not moved."""
+    if adapters.has_adapter(policy.model):
+        base = Frozen(policy, partial(adapters.adapter_off, policy.model))
+        return CachedReference(base, lambda: base), "the base model, asked before the first step"
+    words = "the starting policy, asked before the first step"
+    if model.path == "":
+        copy = Frozen(policy.frozen_copy())
+        return CachedReference(Frozen(policy), lambda: copy), words
+    sha256 = load.digest(policy.causal)
+    return CachedReference(Frozen(policy), partial(_loaded_again, policy, model, sha256)), words
+
+
+def _loaded_again(policy: Scorer, model: ModelConfig, sha256: str) -> Frozen:
+    found = load.load(model).model.eval().requires_grad_(False)
+    if load.digest(found) != sha256:
+        what = "the model is not what it was when the run began, and the reference is needed once more"
+        raise ConfigError("run.changed", what, where=model.path, fix="put the model back, or reference.kind=frozen")
+    return Frozen(Scorer(found, policy.path, rows_at_once=policy.rows_at_once))
 
 
 def _another(

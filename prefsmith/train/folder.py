@@ -14,7 +14,7 @@ from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.files import sync_folder, write_durably
 from prefsmith.settings import load_settings
 
-MAY_CHANGE = ("out", "checkpoint.", "evaluate.")
+MAY_CHANGE = ("out", "checkpoint.", "evaluate.", "reference.cache")
 MORE_STEPS = ("train.max_steps", "train.epochs")
 
 

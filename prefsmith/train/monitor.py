@@ -24,6 +24,8 @@ from prefsmith.types import Preferences, Ratings
 
 START_TOLERANCE = 1e-3
 """Nats by which policy and reference may differ on a sequence before the first step, in float32."""
+TIE = 1e-4
+"""Nats. Equal log-ratios are less far apart where policy and reference were scored in other micro-batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Evidence:
     Args:
         pairs: comparisons with a preferred side, or ratings where there are no comparisons.
         margin: mean h in nats: log-ratio of the preferred side minus that of the other.
-        accuracy: share with h > 0, a tie counts one half. For ratings: share whose log-ratio has the label's sign.
+        accuracy: share with h > 0; a tie, |h| <= 1e-4 nats, counts one half. For ratings: share whose log-ratio has the
+            label's sign.
         chosen_logratio: mean log policy - log reference of preferred or desirable completions, in nats.
         rejected_logratio: the same of the others.
         effective: how many equally weighted pairs would be as sure, (sum w)^2 / sum w^2.
@@ -94,7 +97,8 @@ def _rating_evidence(ratio: Float64[Tensor, " seq"], ratings: Ratings) -> Eviden
 
 
 def _share_above_zero(values: Float64[Tensor, " label"]) -> Float64[Tensor, " label"]:
-    return (values > 0).double() + 0.5 * (values == 0).double()
+    ties = values.abs() <= TIE
+    return (~ties & (values > 0)).double() + 0.5 * ties.double()
 
 
 def _mean(values: Float64[Tensor, " label"], weight: Float64[Tensor, " label"]) -> float | None:

@@ -1,0 +1,66 @@
+"""A reference that has said all that it will be asked before the first step, and then is not there any more."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+from prefsmith.model.nats import NatsTable, keys_of
+from prefsmith.model.score import Frozen, Scorer
+from prefsmith.types import Batch, TokenNats
+
+
+class CachedReference(Frozen):
+    """A model whose log-probabilities are looked up.
+
+    Before `close` a completion that is not known is scored by the model; afterwards there is none, so that it takes no
+    memory beside the policy, and the policy's own weights may move.
+
+    Args:
+        model: the reference, as it stands now: it may share its weights with the policy.
+        again: makes the reference once more, for whoever needs more than log-probabilities of known completions.
+    """
+
+    def __init__(self, model: Frozen, again: Callable[[], Frozen]) -> None:
+        super().__init__(model.scorer, model.without_adapter)
+        self.again = again
+        self.table = NatsTable()
+        self.open = True
+
+    def facts(self, sha256: str) -> dict[str, object]:
+        """All that the numbers depend on beside token ids: the model with this digest, how it is run, and by what."""
+        scorer = self.scorer
+        return {
+            "sha256": sha256,
+            "path": scorer.describe(),
+            "device": scorer.device.type,
+            "dtype": str(next(scorer.causal.parameters()).dtype),
+            **{name: version(name) for name in ("torch", "transformers")},
+        }
+
+    def token_nats(self, batch: Batch) -> TokenNats:
+        """Log-probability of each scored token, in nats."""
+        keys = keys_of(batch)
+        if all(key in self.table for key in keys):
+            return self.table.get(keys)
+        return super().token_nats(batch)
+
+    def remember(self, batch: Batch) -> None:
+        """Score a batch and keep what comes."""
+        self.table.put(keys_of(batch), batch.scored_per_seq().tolist(), super().token_nats(batch))
+
+    def close(self) -> None:
+        """From here on the model is not asked."""
+        self.open = False
+        del self.scorer
+
+    @contextmanager
+    def looking(self) -> Iterator[Scorer]:
+        """The model, as long as it is there.
+
+        Raises:
+            RuntimeError: it is not.
+        """
+        if not self.open:
+            raise RuntimeError("a completion was not scored before training, and the reference is not kept")
+        with super().looking() as scorer:
+            yield scorer

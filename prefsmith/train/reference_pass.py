@@ -1,0 +1,151 @@
+"""The reference's log-probabilities of all rows, before the first step: looked up where they are known, else computed.
+
+They are kept twice. A folder that runs share has a file for every pass that computed something; the run's own file has
+exactly what the run uses, so that it resumes to the bit whatever happens to the folder.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.pack import pack, plan
+from prefsmith.errors import TrainingError
+from prefsmith.model.cached import CachedReference
+from prefsmith.model.nats import NatsTable, digest_of_facts, key_of, read_table, write_table
+
+FILE_TOKENS = 4_000_000
+"""Tokens after which what was computed is written, so that a pass that is stopped goes on from there."""
+SILENCE = 20.0
+"""Seconds between two lines about a long pass."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFolder:
+    """Log-probabilities that runs share: one folder per model and way to run it, in it a file per pass.
+
+    Args:
+        root: of the cache.
+        facts: what the numbers are of.
+    """
+
+    root: Path
+    facts: Mapping[str, object]
+
+    @property
+    def folder(self) -> Path:
+        """Where the files of this model are."""
+        return self.root / "reference" / digest_of_facts(self.facts)[:32]
+
+    def read(self, say: Say) -> NatsTable:
+        """All that is known. A file that cannot be trusted is told of, put aside, and not used."""
+        known = NatsTable()
+        for path in sorted(self.folder.glob("*.safetensors")):
+            try:
+                known.join(read_table(path, self.facts))
+            except (ValueError, OSError) as error:
+                say(f"warning: {path} is not used: {error}")
+                _put_aside(path)
+        return known
+
+    def add(self, table: NatsTable, say: Say) -> None:
+        """Keep numbers for later runs; a disk that is full costs them, not the run."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_table(self.folder / f"{table.digest()[:32]}.safetensors", table, self.facts)
+        except OSError as error:
+            say(f"warning: the reference's log-probabilities are not kept for other runs: {error}")
+
+
+def _put_aside(path: Path) -> None:
+    try:
+        path.rename(path.with_suffix(".damaged"))
+    except OSError:
+        return  # it stays, and will be told of again
+
+
+def settle(
+    reference: CachedReference,
+    groups: Sequence[EncodedGroup],
+    *,
+    token_budget: int,
+    own: Path,
+    shared: SharedFolder,
+    say: Say,
+) -> str:
+    """Let the reference know every completion of the groups, and close it.
+
+    Args:
+        reference: as it stands before the first step.
+        groups: all rows of the run, trained on and held out.
+        token_budget: most tokens of a forward.
+        own: the run's file.
+        shared: where other runs may have left numbers, and this one leaves its own.
+        say: is given a line at a time.
+
+    Returns:
+        A digest of the numbers.
+
+    Raises:
+        TrainingError: the run's file cannot be written.
+    """
+    started = time.perf_counter()
+    wanted = {key for group in groups for key in _keys(group)}
+    reference.table.join(_own(own, shared.facts, say))
+    before = _missing(groups, reference.table)
+    if before:
+        reference.table.join(shared.read(say))
+    missing = _missing(groups, reference.table)
+    _compute(reference, missing, token_budget, shared, say)
+    reference.table = reference.table.only(wanted)
+    if before:
+        try:
+            write_table(own, reference.table, shared.facts)
+        except OSError as error:
+            what, fix = f"the run's folder cannot be written: {error.strerror}", "make room, or choose another --out"
+            raise TrainingError("run.write", what, where=str(own), fix=fix) from error
+    reference.close()
+    computed = len({key for group in missing for key in _keys(group)})
+    seconds = f", {computed:,} of them computed now in {time.perf_counter() - started:.1f} s" if computed else ""
+    say(f"  reference: log-probabilities of {len(wanted):,} completions are known{seconds}")
+    return reference.table.digest()
+
+
+def _keys(group: EncodedGroup) -> list[bytes]:
+    return [key_of(group.prompt, each.ids, each.unscored) for each in group.completions]
+
+
+def _missing(groups: Sequence[EncodedGroup], known: NatsTable) -> list[EncodedGroup]:
+    return [group for group in groups if any(key not in known for key in _keys(group))]
+
+
+def _own(path: Path, facts: Mapping[str, object], say: Say) -> NatsTable:
+    try:
+        return read_table(path, facts)
+    except FileNotFoundError:
+        return NatsTable()
+    except (ValueError, OSError) as error:
+        say(f"warning: {path} is not used: {error}")
+        return NatsTable()
+
+
+def _compute(
+    reference: CachedReference, missing: Sequence[EncodedGroup], token_budget: int, shared: SharedFolder, say: Say
+) -> None:
+    """The largest micro-batches first, as `plan` sorts them: what does not fit fails at once."""
+    fresh: list[bytes] = []
+    tokens, told = 0, time.perf_counter()
+    for number, members in enumerate(batches := plan(missing, token_budget)):
+        batch = pack([missing[index] for index in members], mismatched=False)
+        reference.remember(batch)
+        fresh += [key for index in members for key in _keys(missing[index])]
+        tokens += len(batch.ids)
+        if tokens >= FILE_TOKENS or number == len(batches) - 1:
+            shared.add(reference.table.only(fresh), say)
+            fresh, tokens = [], 0
+        if time.perf_counter() - told > SILENCE:
+            say(f"  reference: {number + 1:,} of {len(batches):,} micro-batches are scored")
+            told = time.perf_counter()
