@@ -200,11 +200,18 @@ def make_models(
     else:
         model.requires_grad_(True)
     require_full_precision(model)
-    policy, choice = choose_path(model, probes, wanted=attention, max_length=max_length)
+    policy, choice = choose_path(
+        model,
+        probes,
+        wanted=attention,
+        max_length=max_length,
+        recompute=config.train.activation_checkpointing,
+    )
     trained, weights = count(each for each in model.parameters() if each.requires_grad), count(model.parameters())
     say(f"{loaded.origin}, sha256 {identity['model'][:12]}")
     say(f"  {trained:,} of {weights:,} weights are trained, on {policy.device}")
-    say(f"  path: {choice.describe()}; {policy.head.describe()}")
+    again = "; layers are run again in backward" if policy.recomputed else ""
+    say(f"  path: {choice.describe()}; {policy.head.describe()}{again}")
     reference, words = None, None
     if objective.needs_reference:
         reference, words = make_reference(

@@ -167,6 +167,8 @@ class TrainConfig(Section):
     """Stop after this many steps."""
     token_budget: int = Field(default=8192, ge=1)
     """Most tokens of a micro-batch; a single longer group is a micro-batch of its own."""
+    activation_checkpointing: bool = False
+    """Keep only the input of each layer and run it again in backward: less memory, more time, the same numbers."""
     deterministic: bool = False
     """Refuse operations that are not reproducible to the bit (on a GPU; a CPU run always is)."""
     seed: int = Field(default=0, ge=0)

@@ -54,6 +54,7 @@ def choose_path(
     *,
     wanted: Literal["auto"] | Path = "auto",
     max_length: int | None = None,
+    recompute: bool = False,
 ) -> tuple[Scorer, Choice]:
     """The first path that is exact for this model on these batches.
 
@@ -62,9 +63,11 @@ def choose_path(
         probes: small batches; the longest group, and the shortest beside the longest.
         wanted: `auto`, or the one path to try.
         max_length: longest sequence of the run, for positions that depend on it.
+        recompute: whether layers are run again in backward.
 
     Raises:
-        ConfigError: no path, or not the wanted one, gives the model's own numbers, or those are not finite.
+        ConfigError: no path, or not the wanted one, gives the model's own numbers, or those are not finite; layers are
+            to be run again and the model does not say which they are.
     """
     causal = unwrapped(model)
     own_attention = causal.config._attn_implementation or "eager"
@@ -81,7 +84,7 @@ def choose_path(
         if path != "padded" and (bar := barred or stretched):
             reasons += [bar] if bar not in reasons else []
             continue
-        scorer = Scorer(model, path, rows_at_once=1 if stretched else None)
+        scorer = Scorer(model, path, rows_at_once=1 if stretched else None, recompute=recompute)
         try:
             value_gap, gradient_gap = _gaps(scorer, probes, truth)
         except (UnsupportedAttention, TypeError) as error:

@@ -72,7 +72,7 @@ def _loaded_again(policy: Scorer, model: ModelConfig, sha256: str) -> Frozen:
     if load.digest(found) != sha256:
         what = "the model is not what it was when the run began, and the reference is needed once more"
         raise ConfigError("run.changed", what, where=model.path, fix="put the model back, or reference.kind=frozen")
-    return Frozen(Scorer(found, policy.path, rows_at_once=policy.rows_at_once))
+    return Frozen(policy.beside(found))
 
 
 def _another(

@@ -21,6 +21,7 @@ from prefsmith.model.forest import forest, pad, unshare
 from prefsmith.model.head import Head, require_one_vocabulary
 from prefsmith.model.logprobs import Logprobs, ReferenceLogits, Rows, Targets
 from prefsmith.model.measure import Measures
+from prefsmith.model.recompute import layers_of, recomputed
 from prefsmith.types import Batch, TokenNats, TokenScores, TokenSlopes
 
 Path = Literal["shared", "packed", "padded"]
@@ -61,12 +62,19 @@ class Scorer:
         model: the model, possibly wrapped by an adapter.
         path: see above. `padded` runs `rows_at_once` sequences together.
         rows_at_once: None for all; 1 for models whose result depends on the longest row beside.
+        recompute: whether layers keep their input alone and are run again in backward.
+
+    Raises:
+        ConfigError: layers are to be run again and the model does not say which they are.
     """
 
-    def __init__(self, model: nn.Module, path: Path, *, rows_at_once: int | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, path: Path, *, rows_at_once: int | None = None, recompute: bool = False
+    ) -> None:
         self.model, self.rows_at_once = model, rows_at_once
         self.path: Path = path
         self.causal: PreTrainedModel = unwrapped(model)
+        self.recomputed = layers_of(self.causal.base_model) if recompute else []
         if path != "padded":
             self.causal.set_attn_implementation(FOREST)
         self.head = Head(self.causal)
@@ -78,8 +86,15 @@ class Scorer:
 
     def frozen_copy(self) -> "Scorer":
         """A copy of the model that nothing trains, run along the same path."""
-        frozen = copy.deepcopy(self.model).requires_grad_(False).eval()
-        return Scorer(frozen, self.path, rows_at_once=self.rows_at_once)
+        return self.beside(copy.deepcopy(self.model).requires_grad_(False).eval())
+
+    def beside(self, model: nn.Module) -> "Scorer":
+        """Another model, run as this one, every layer once."""
+        return Scorer(model, self.path, rows_at_once=self.rows_at_once)
+
+    def keeping(self) -> "Scorer":
+        """The same model, every layer run once."""
+        return self.beside(self.model)
 
     def token_logprobs(self, batch: Batch) -> Logprobs:
         """Log-probability of each scored token, differentiable, on the model's device."""
@@ -88,9 +103,10 @@ class Scorer:
     def predictors(self, batch: Batch) -> tuple[Rows, Targets]:
         """The hidden row that predicts each scored token, and the token, in the order of the batch."""
         batch = batch.to(self.device)
-        if self.path == "padded":
-            return self._padded(batch)
-        return self._packed(batch if self.path == "shared" else unshare(batch))
+        with recomputed(self.recomputed if torch.is_grad_enabled() else []):
+            if self.path == "padded":
+                return self._padded(batch)
+            return self._packed(batch if self.path == "shared" else unshare(batch))
 
     @torch.no_grad()
     def token_nats(self, batch: Batch) -> TokenNats:

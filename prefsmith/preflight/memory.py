@@ -8,7 +8,8 @@ optimiser    twice that: AdamW's two averages                                   
 reference    bytes of its own parameters and buffers; 0 with the adapter off                     model/reference.py
 activations  what autograd keeps of the forward of one row, counted tensor by tensor where it    model/score.py
              is saved, per token x tokens of the run's largest micro-batch
-transient    activations / layers: the backward of a layer makes about as much as its forward has kept
+transient    what a layer's forward keeps: its backward makes about as much; twice that where layers
+             are run again in backward and `activations` are their inputs alone                  model/recompute.py
 logits       `CHUNK_ELEMENTS` float32 logits at most, and as many again while they are summed    model/logprobs.py
 process      what Python, its libraries and the rows take on a machine without a GPU, measured
 
@@ -51,7 +52,9 @@ def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *
     policy = models.policy
     trained = _bytes(each for each in policy.model.parameters() if each.requires_grad)
     own = models.reference is not None and models.reference.scorer is not policy
-    kept = saved_bytes(policy, longest) / computed_tokens([longest], policy.path)
+    tokens = computed_tokens([longest], policy.path)
+    kept = saved_bytes(policy, longest) / tokens
+    in_layers = saved_bytes(policy.keeping(), longest) / tokens if policy.recomputed else kept
     rows = min(scored, max(1, CHUNK_ELEMENTS // policy.head.vocabulary))
     layers = getattr(policy.causal.config.get_text_config(), "num_hidden_layers", None) or 1
     on_gpu = policy.device.type == "cuda"
@@ -61,7 +64,7 @@ def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *
         "optimizer": 2 * trained,
         "reference": _model_bytes(models.reference.scorer.model) if own and models.reference is not None else 0,
         "activations": round(kept * largest),
-        "transient": round(kept * largest / layers),
+        "transient": round((2 if policy.recomputed else 1) * in_layers * largest / layers),
         "logits": LOGITS_AT_ONCE * rows * policy.head.vocabulary * FLOAT,
         "process": 0 if on_gpu else process,
     }

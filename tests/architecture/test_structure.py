@@ -33,7 +33,7 @@ ALLOWED = {
     "transformers": {
         "model/load.py", "model/attention.py", "model/head.py", "model/score.py", "model/ladder.py",
         "model/adapters.py", "model/export.py", "model/reference.py", "model/generate.py", "model/scratch.py",
-        "data/render.py", "data/encode.py", "assembly.py", "run.py",
+        "model/recompute.py", "data/render.py", "data/encode.py", "assembly.py", "run.py",
     },
     "peft": {"model/adapters.py"},
     "datasets": {"data/hub.py"},
