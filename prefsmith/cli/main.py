@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from prefsmith.cli import check, demo, generate, init, losses, report, train
+from prefsmith.cli import check, demo, generate, init, losses, merge, report, train
 from prefsmith.cli.terminal import complain
 from prefsmith.errors import PrefsmithError
 
@@ -27,6 +27,7 @@ app.command(train.train, help=train.HELP)
 app.command(losses.losses, help=losses.HELP)
 app.command(report.report, help=report.HELP)
 app.command(generate.generate, help=generate.HELP)
+app.command(merge.merge, help=merge.HELP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,10 +38,7 @@ def attach(model: PreTrainedModel, config: AdapterConfig, *, seed: int) -> nn.Mo
         bias="none",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        # peft asks transformers by a name that is on its way out, and sees to GPT-2's transposed weights itself.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+    with torch.random.fork_rng(), _quiet_peft():
         torch.manual_seed(seed)
         try:
             return get_peft_model(model, lora)
@@ -56,7 +53,7 @@ def attach(model: PreTrainedModel, config: AdapterConfig, *, seed: int) -> nn.Mo
 
 
 def load_adapted(config: ModelConfig) -> tuple[Loaded, nn.Module]:
-    """An adapter from its folder, on the base that it names; the tokenizer is that of the adapter's folder.
+    """An adapter from its folder, on the base that it names.
 
     Returns:
         The base, whose layers are adapted in place, and the module that knows of the adapter.
@@ -64,28 +61,89 @@ def load_adapted(config: ModelConfig) -> tuple[Loaded, nn.Module]:
     Raises:
         ConfigError: base or adapter cannot be loaded, or they do not belong together.
     """
+    base = load_base(config, named_base(config.path))
+    return base, put_on(base, config.path)
+
+
+def load_base(config: ModelConfig, base: str) -> Loaded:
+    """The model that an adapter is for, with the tokenizer of the adapter's folder.
+
+    Args:
+        config: its path is the adapter's folder.
+        base: folder or hub id.
+
+    Raises:
+        ConfigError: it cannot be loaded, or the tokenizer is not its own.
+    """
     quiet()
     folder = Path(config.path)
-    try:
-        settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-        base = str(settings["base_model_name_or_path"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        what, fix = (
-            "adapter_config.json does not say which model the adapter is for",
-            "save the adapter with peft again",
-        )
-        raise ConfigError("model.adapter", what, where=str(folder), fix=fix) from error
     origin = check_origin(base, f"the base of the adapter {folder}")
     model = load_model(origin, device=config.device, trust_remote_code=config.trust_remote_code)
     own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
     tokenizer = load_tokenizer(str(folder) if own else origin, trust_remote_code=config.trust_remote_code)
-    described = describe_loaded(model, tokenizer, str(folder))
+    return describe_loaded(model, tokenizer, str(folder))
+
+
+def put_on(base: Loaded, folder: str) -> nn.Module:
+    """The adapter of a folder on its base, whose layers are adapted in place.
+
+    Raises:
+        ConfigError: it cannot be loaded, or does not fit.
+    """
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder), torch_device=str(model.device))
+        with _quiet_peft():
+            adapted = PeftModel.from_pretrained(base.model, folder, torch_device=str(base.model.device))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        origin = base.model.name_or_path
         what = f"the adapter does not fit on {origin}: {str(error).strip().splitlines()[0]}"
-        raise ConfigError("model.adapter", what, where=str(folder), fix="name the base it was trained on") from error
-    return described, adapted.eval()
+        raise ConfigError("model.adapter", what, where=folder, fix="name the base it was trained on") from error
+    return adapted.eval()
+
+
+def named_base(path: str) -> str:
+    """The model that an adapter's folder says it is for.
+
+    Raises:
+        ConfigError: it says none.
+    """
+    try:
+        settings = json.loads((Path(path) / "adapter_config.json").read_text(encoding="utf-8"))
+        named = settings["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        named = None
+    if not isinstance(named, str) or not named:
+        what = "adapter_config.json does not say which model the adapter is for"
+        raise ConfigError("model.adapter", what, where=path, fix="save the adapter with peft again")
+    return named
+
+
+def merge_into_base(model: nn.Module) -> PreTrainedModel:
+    """The base model with the adapter's changes in its own weights. The model object itself is merged in place.
+
+    Raises:
+        ConfigError: what the adapter does is no change of weights, or peft cannot merge it.
+    """
+    fix = "prefsmith generate runs it as it is; a low-rank adapter can be merged"
+    kind = describe(model)
+    if not hasattr(cast(PeftModel, model).base_model, "merge_and_unload"):
+        what = f"an adapter of the kind {kind} changes no weights, so there is nothing to merge"
+        raise ConfigError("merge.adapter", what, fix=fix)
+    try:
+        with _quiet_peft():
+            # What comes of a head that shares its weight with the embedding is measured by who merges.
+            warnings.filterwarnings("ignore", "Model with `tie_word_embeddings=True`", UserWarning)
+            return cast(PreTrainedModel, cast(Any, model).merge_and_unload(safe_merge=True))
+    except (ValueError, NotImplementedError, AttributeError, RuntimeError) as error:
+        what = f"peft cannot merge an adapter of the kind {kind}: {str(error).strip().splitlines()[0]}"
+        raise ConfigError("merge.adapter", what, fix=fix) from error
+
+
+def describe(model: nn.Module) -> str:
+    """What the adapter is, in a few words: `lora, rank 8, alpha 32`."""
+    config = cast(PeftModel, model).active_peft_config
+    if not isinstance(config, LoraConfig):
+        return str(config.peft_type).rpartition(".")[2].lower()
+    return f"{'dora' if config.use_dora else 'lora'}, rank {config.r}, alpha {config.lora_alpha:g}"
 
 
 def unwrapped(model: nn.Module) -> PreTrainedModel:
@@ -179,6 +237,15 @@ def dropout_modules(model: nn.Module) -> list[nn.Module]:
 def save(model: nn.Module, folder: Path) -> None:
     """The adapter in peft's format."""
     cast(PeftModel, model).save_pretrained(str(folder), safe_serialization=True)
+
+
+@contextmanager
+def _quiet_peft() -> Iterator[None]:
+    """peft asks transformers by a name that is on its way out, and sees to GPT-2's transposed weights itself."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+        yield
 
 
 def _default_targets(model: PreTrainedModel) -> list[str] | None:

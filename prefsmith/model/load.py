@@ -109,7 +109,7 @@ def _check_folder(folder: Path) -> None:
         raise ConfigError("model.path", "this is a file, not a model's folder", where=where, fix="name its folder")
     if (folder / "adapter_config.json").is_file():
         what = "this is an adapter, not a whole model"
-        fix = "name its base, or merge the two first: peft's PeftModel.merge_and_unload, then save_pretrained"
+        fix = "name its base, or merge the two first: prefsmith merge ADAPTER --out FOLDER"
         raise ConfigError("model.path", what, where=where, fix=fix)
     if not (folder / "config.json").is_file():
         fix = "a model's folder has config.json, *.safetensors and tokenizer files"
@@ -158,6 +158,13 @@ def load_model(origin: str, *, device: str, trust_remote_code: bool) -> PreTrain
         )
     cast("nn.Module", model).to(find_device(device))
     return model.eval()
+
+
+def stored_dtype(origin: str, *, trust_remote_code: bool) -> torch.dtype:
+    """The precision that a model's configuration says its files have; float32 where it says none."""
+    named = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code).get_text_config().dtype
+    dtype = getattr(torch, named, None) if isinstance(named, str) else named
+    return dtype if isinstance(dtype, torch.dtype) else torch.float32
 
 
 def embedded_tokens(model: PreTrainedModel) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,33 @@ from prefsmith.report.visible import on_one_line
 
 HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
 HUB_DATA = re.compile(rf"hub:({HUB_ID.pattern})(,.*)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """An adapter that was merged into its base.
+
+    Args:
+        folder: of the merged model.
+        source: the run or the adapter's folder.
+        base: folder or hub id of the base.
+        adapter: what it was, in a few words.
+        dtype: precision of the files.
+        compared: what the merged model was compared on.
+        logits: largest change of a logit.
+        nats: largest change of a log-probability.
+        version: of prefsmith.
+    """
+
+    folder: Path
+    source: str
+    base: str
+    adapter: str
+    dtype: str
+    compared: str
+    logits: float
+    nats: float
+    version: str
 
 
 def write_card(run: RecordedRun) -> Path | None:
@@ -37,25 +65,49 @@ def write_card(run: RecordedRun) -> Path | None:
 
 def card(run: RecordedRun) -> str:
     """The card as Markdown behind a front matter that the hub reads. A licence is not guessed."""
-    front = yaml.safe_dump(_front_matter(run), sort_keys=False)
-    parts = [
-        f"---\n{front}---",
-        f"# {code(run.name)}",
-        _what_it_is(run),
-        "## Evaluation",
-        *_evaluation(run),
-        "## Load it",
-        _loading(run),
-        "## Training data",
-        _table(data_table(run)),
-        "## Training",
-        _table([*model_table(run), *machine_table(run)]),
-        "Settings of the loss, and those that differ from their defaults:",
-        _table([(each.key, each.value) for each in settings_table(run) if each.changed]),
-        "## Limits",
-        *_limits(run),
+    return _card(_front_matter(run), run.name, [_what_it_is(run), *_of_run(run, _loading(run))])
+
+
+def merged_card(merge: Merge, run: RecordedRun | None) -> str:
+    """The card of a merged model; of what was trained it says what the run says, where one is known."""
+    load, how = _loading_whole(merge.folder), ["## Merging", _table(_merge_table(merge))]
+    what = f"The model {code(merge.base)} with the adapter of {code(merge.source)} merged into its weights by prefsmith"
+    if run is None:
+        front = {**_base_model(merge.base), "library_name": "transformers", "pipeline_tag": "text-generation"}
+        parts = [f"{what}.", "## Load it", load, *how]
+        return _card({**front, "tags": ["prefsmith"]}, merge.folder.name, parts)
+    how_trained = (
+        f"trained on preferences with {code(loss_words(run) or 'an unknown loss')} in {last_step(run):,} steps"
+    )
+    front = {**_front_matter(run), "library_name": "transformers"}
+    return _card(front, merge.folder.name, [f"{what}, {how_trained}.", *_of_run(run, load, *how)])
+
+
+def _card(front: dict[str, object], title: str, parts: list[str]) -> str:
+    matter = yaml.safe_dump(front, sort_keys=False)
+    return "\n\n".join([f"---\n{matter}---", f"# {code(title)}", *parts]) + "\n"
+
+
+def _of_run(run: RecordedRun, load: str, *more: str) -> Iterator[str]:
+    """What the run says of the model, from its evaluation to its limits."""
+    yield from ("## Evaluation", *_evaluation(run), "## Load it", load, *more)
+    yield from ("## Training data", _table(data_table(run)))
+    yield from ("## Training", _table([*model_table(run), *machine_table(run)]))
+    yield "Settings of the loss, and those that differ from their defaults:"
+    yield _table([(each.key, each.value) for each in settings_table(run) if each.changed])
+    yield from ("## Limits", *_limits(run))
+
+
+def _merge_table(merge: Merge) -> list[tuple[str, str]]:
+    return [
+        ("base", merge.base),
+        ("adapter", merge.adapter),
+        ("precision of the weights", merge.dtype),
+        ("compared with base and adapter on", merge.compared),
+        ("largest change of a logit", f"{merge.logits:.2g}"),
+        ("largest change of a log-probability", f"{merge.nats:.2g} nats"),
+        ("prefsmith", merge.version),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
 def code(text: str) -> str:
@@ -67,10 +119,7 @@ def code(text: str) -> str:
 
 def _front_matter(run: RecordedRun) -> dict[str, object]:
     """Only what is known: a folder on a disk is no base model that the hub could link to."""
-    front: dict[str, object] = {}
-    origin = str(run.model.get("origin") or "")
-    if HUB_ID.fullmatch(origin) and not Path(origin).exists():
-        front["base_model"] = origin
+    front = _base_model(str(run.model.get("origin") or ""))
     front["library_name"] = "peft" if run.adapter else "transformers"
     front["pipeline_tag"] = "text-generation"
     losses = [name for name in loss_words(run).split(" + ") if name]
@@ -80,6 +129,10 @@ def _front_matter(run: RecordedRun) -> dict[str, object]:
     if datasets:
         front["datasets"] = list(dict.fromkeys(datasets))
     return front
+
+
+def _base_model(origin: str) -> dict[str, object]:
+    return {"base_model": origin} if HUB_ID.fullmatch(origin) and not Path(origin).exists() else {}
 
 
 def _what_it_is(run: RecordedRun) -> str:
@@ -105,25 +158,33 @@ def _evaluation(run: RecordedRun) -> Iterator[str]:
 
 def _loading(run: RecordedRun) -> str:
     """Python that loads what stands beside this card, from the folder that the card is in."""
+    if not run.adapter:
+        return _loading_whole(run.folder / "model")
+    base = repr(on_one_line(str(run.model.get("origin") or "the base model")))
     folder = repr(on_one_line(str(run.folder / "model")))
-    if run.adapter:
-        base = repr(on_one_line(str(run.model.get("origin") or "the base model")))
-        load = [
-            "from peft import PeftModel",
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            "",
-            f"base = AutoModelForCausalLM.from_pretrained({base})",
-            f"model = PeftModel.from_pretrained(base, {folder})",
-        ]
-    else:
-        load = [
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            "",
-            f"model = AutoModelForCausalLM.from_pretrained({folder})",
-        ]
-    load.append(f"tokenizer = AutoTokenizer.from_pretrained({folder})")
-    fence = "`" * max(3, _longest_fence("\n".join(load)) + 1)
-    return "\n".join([f"{fence}python", *load, fence])
+    return _python(
+        "from peft import PeftModel",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        f"base = AutoModelForCausalLM.from_pretrained({base})",
+        f"model = PeftModel.from_pretrained(base, {folder})",
+        f"tokenizer = AutoTokenizer.from_pretrained({folder})",
+    )
+
+
+def _loading_whole(place: Path) -> str:
+    folder = repr(on_one_line(str(place)))
+    return _python(
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        f"model = AutoModelForCausalLM.from_pretrained({folder})",
+        f"tokenizer = AutoTokenizer.from_pretrained({folder})",
+    )
+
+
+def _python(*lines: str) -> str:
+    fence = "`" * max(3, _longest_fence("\n".join(lines)) + 1)
+    return "\n".join([f"{fence}python", *lines, fence])
 
 
 def _limits(run: RecordedRun) -> Iterator[str]:
