@@ -8,10 +8,11 @@ import pytest
 import torch
 from tiny import encoded_groups, tiny_llama
 
+from prefsmith.data.pack import pack
 from prefsmith.errors import TrainingError
 from prefsmith.losses import resolve
 from prefsmith.losses.registry import LOSSES, Entry, Term
-from prefsmith.model.score import Frozen, Scorer
+from prefsmith.model.score import Asked, Frozen, Scorer
 from prefsmith.records import Rating
 from prefsmith.train.objective import Objective
 from prefsmith.train.step import accumulate_step, score_step
@@ -148,6 +149,16 @@ def test_scoring_without_gradient_gives_the_loss_of_the_step():
         looked = score_step(Frozen(policy), reference, objective, groups, 40)
         assert looked.loss == pytest.approx(gradient(name, groups, WHOLE)[1].loss, rel=1e-12)
         assert all(each.grad is None for each in policy.model.parameters())
+
+
+def test_a_completion_is_as_sure_as_its_tokens_on_the_mean():
+    policy, reference = models()
+    groups = encoded_groups(4)
+    seen = accumulate_step(policy, reference, Objective((resolve("wpo", {}),)), groups, WHOLE).scores
+    tokens = policy.token_scores(pack(groups), Asked(confidence=True)).confidence
+    means = [part.mean() for part in tokens.split(seen.tokens.tolist())]
+    assert len(set(seen.tokens.tolist())) > 1
+    torch.testing.assert_close(seen.confidence, torch.stack(means))
 
 
 def test_labels_of_weight_zero_pull_nowhere():
