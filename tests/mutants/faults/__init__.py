@@ -1,0 +1,14 @@
+"""Faults as people make them: a sign, a missing factor, a mean for a sum, a reference forgotten."""
+
+from mutants.fault import Fault
+from mutants.faults import data, listwise, model, pairwise, reference_free, train, unpaired
+
+FAULTS: tuple[Fault, ...] = (
+    *pairwise.FAULTS,
+    *reference_free.FAULTS,
+    *unpaired.FAULTS,
+    *listwise.FAULTS,
+    *model.FAULTS,
+    *data.FAULTS,
+    *train.FAULTS,
+)
