@@ -17,6 +17,7 @@ from prefsmith.model.logprobs import (
     plain_head_measures,
 )
 from prefsmith.model.measure import Measures
+from prefsmith.model.precision import Precision, affine, computing, rounded
 
 
 class Head:
@@ -27,10 +28,12 @@ class Head:
 
     Args:
         model: the causal language model, without wrappers.
+        precision: of the operands of its products.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, precision: Precision = "fp32") -> None:
         self.model = model
+        self.precision: Precision = precision
         linear = model.get_output_embeddings()
         self.linear = linear if type(linear) is nn.Linear and self._is_all(linear) else None
         self.vocabulary = self._width()
@@ -56,14 +59,19 @@ class Head:
         """
         if self.linear is None:
             return own_head_measures(
-                rows, self.own, targets, self.vocabulary, confidence=confidence, reference=reference
+                rows, self._own_in_precision, targets, self.vocabulary, confidence=confidence, reference=reference
             )
         weight, bias = self.linear.weight, self.linear.bias
-        return plain_head_measures(rows, weight, bias, targets, confidence=confidence, reference=reference)
+        return plain_head_measures(
+            rows, weight, bias, targets, precision=self.precision, confidence=confidence, reference=reference
+        )
 
     def logits(self, rows: Rows) -> Tensor:
         """Logits of hidden rows, `(row, vocabulary)`."""
-        return self.own(rows) if self.linear is None else self.linear(rows)
+        if self.linear is None:
+            return self._own_in_precision(rows)
+        weight = rounded(self.linear.weight, self.precision)
+        return affine(rounded(rows, self.precision), weight, self.linear.bias)
 
     def own(self, rows: Tensor) -> Tensor:
         """Logits as the model's own forward makes them of hidden rows `(row, hidden)`."""
@@ -75,6 +83,10 @@ class Head:
             return self.model(inputs_embeds=rows[None], use_cache=False).logits[0]
         finally:
             self.model._modules[body] = whole
+
+    def _own_in_precision(self, rows: Tensor) -> Tensor:
+        with computing(rows.device, self.precision):
+            return self.own(rows)
 
     @torch.no_grad()
     def _is_all(self, linear: nn.Linear) -> bool:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import fields
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from prefsmith.model.measure import Measures, Slopes, joined, measure, slope_of
+from prefsmith.model.measure import Measures, Slopes, exponentials, joined, measure, slope_of
+from prefsmith.model.precision import Precision, add_product, affine, product, rounded
 
 Rows = Float[Tensor, "scored hidden"]
 Targets = Int[Tensor, " scored"]
@@ -26,6 +26,7 @@ def plain_head_measures(
     bias: Tensor | None,
     targets: Targets,
     *,
+    precision: Precision = "fp32",
     confidence: bool = False,
     reference: ReferenceLogits | None = None,
 ) -> Measures:
@@ -38,13 +39,14 @@ def plain_head_measures(
         weight: the head's matrix; may be shared with the embedding.
         bias: the head's bias, if it has one.
         targets: the tokens that follow.
+        precision: of the operands of products.
         confidence: whether it is wanted.
         reference: gives the reference's logits where the divergence from them is wanted.
 
     Returns:
         float32 (float64 for a float64 model).
     """
-    return Measures(*_PlainHead.apply(rows, weight, bias, targets, confidence, reference))
+    return Measures(*_PlainHead.apply(rows, weight, bias, targets, precision, confidence, reference))
 
 
 class _PlainHead(torch.autograd.Function):
@@ -57,16 +59,21 @@ class _PlainHead(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         targets: Tensor,
+        precision: Precision,
         confidence: bool,
         reference: ReferenceLogits | None,
     ) -> tuple[Tensor | None, ...]:
+        low_rows, low_weight = rounded(rows, precision), rounded(weight, precision)
         parts = []
         for part in chunks(rows.shape[0], weight.shape[0]):
-            others = None if reference is None else _accumulated(reference(part))
-            logits = _logits(rows[part], weight, bias)
-            parts.append(measure(logits, targets[part], confidence=confidence, reference=others))
+            others = None if reference is None else accumulated(reference(part))
+            logits = _logits(low_rows[part], low_weight, bias)
+            if others is None:
+                parts.append(exponentials(logits, targets[part], confidence=confidence)[2])
+            else:
+                parts.append(measure(logits, targets[part], confidence=confidence, reference=others))
         whole = joined(parts)
-        ctx.reference = reference
+        ctx.reference, ctx.precision = reference, precision
         ctx.save_for_backward(rows, weight, bias, targets, whole.normalisers)
         return _outputs(ctx, whole)
 
@@ -74,21 +81,23 @@ class _PlainHead(torch.autograd.Function):
     def backward(ctx, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN001
         rows, weight, bias, targets, normalisers = ctx.saved_tensors
         slopes = _slopes(gradients)
+        low_rows, low_weight = rounded(rows, ctx.precision), rounded(weight, ctx.precision)
         wants_rows, wants_weight, wants_bias, *_ = ctx.needs_input_grad
         d_rows = torch.empty_like(rows) if wants_rows else None
         d_weight = torch.zeros_like(weight) if wants_weight else None
         d_bias = torch.zeros_like(bias) if wants_bias else None
         for part in chunks(rows.shape[0], weight.shape[0]):
-            others = None if slopes.kl is None else _accumulated(ctx.reference(part))
-            logits = _logits(rows[part], weight, bias)
+            others = None if slopes.kl is None else accumulated(ctx.reference(part))
+            logits = _logits(low_rows[part], low_weight, bias)
             slope = slope_of(logits, normalisers[part], targets[part], slopes.of(part), others).to(rows.dtype)
+            low_slope = rounded(slope, ctx.precision)
             if d_rows is not None:
-                torch.mm(slope, weight, out=d_rows[part])
+                d_rows[part] = product(low_slope, low_weight)
             if d_weight is not None:
-                d_weight.addmm_(slope.t(), rows[part])
+                add_product(d_weight, low_slope.t(), low_rows[part])
             if d_bias is not None:
                 d_bias += slope.sum(0)
-        return d_rows, d_weight, d_bias, None, None, None
+        return d_rows, d_weight, d_bias, None, None, None, None
 
 
 def own_head_measures(
@@ -112,8 +121,8 @@ def own_head_measures(
     """
 
     def chunk(part_rows: Tensor, part: slice) -> tuple[Tensor | None, ...]:
-        others = None if reference is None else _accumulated(reference(part))
-        return _OwnHead.apply(_accumulated(head(part_rows)), targets[part], confidence, others)
+        others = None if reference is None else accumulated(reference(part))
+        return _OwnHead.apply(accumulated(head(part_rows)), targets[part], confidence, others)
 
     return joined(
         [
@@ -166,10 +175,11 @@ def sum_per_sequence(tokens: Float64[Tensor, " scored"], lengths: Int[Tensor, " 
 
 
 def _logits(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return _accumulated(F.linear(rows, weight, bias))
+    return accumulated(affine(rows, weight, bias))
 
 
-def _accumulated(logits: Tensor) -> Tensor:
+def accumulated(logits: Tensor) -> Tensor:
+    """Logits in the precision in which sums over the vocabulary are taken: float32 at least."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

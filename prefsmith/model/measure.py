@@ -54,6 +54,30 @@ def measure(
     return Measures(logprobs, normalisers, sure, kl, others)
 
 
+def exponentials(
+    logits: Logits, targets: Int[Tensor, " row"], *, confidence: bool = False
+) -> tuple[Logits, PerRow, Measures]:
+    """What is asked of each row, and in the logits' place exp(logits - their maximum), with the sum of each row.
+
+    The softmax is the quotient of the two, so that the exponential function is taken once and nothing is copied.
+
+    Args:
+        logits: the policy's; overwritten.
+        targets: the tokens that came.
+        confidence: whether it is wanted.
+    """
+    picked = logits.gather(1, targets[:, None])[:, 0]
+    top = logits.amax(-1)
+    shares = logits.sub_(top[:, None]).exp_()
+    total = shares.sum(-1)
+    normalisers = top + total.log()
+    found = picked - normalisers
+    sure = None
+    if confidence:  # log p(token) - log sum p^2
+        sure = found - 2 * (torch.linalg.vector_norm(shares, dim=-1).log() - total.log())
+    return shares, total, Measures(found, normalisers, sure)
+
+
 def slope_of(
     logits: Logits,
     normalisers: PerRow,

@@ -21,14 +21,16 @@ from prefsmith.model.forest import forest, pad, unshare
 from prefsmith.model.head import Head, require_one_vocabulary
 from prefsmith.model.logprobs import Logprobs, ReferenceLogits, Rows, Targets
 from prefsmith.model.measure import Measures
+from prefsmith.model.precision import Precision, computing, require_precision
 from prefsmith.model.recompute import layers_of, recomputed
+from prefsmith.model.sweep import parts_of, sweep
 from prefsmith.types import Batch, TokenNats, TokenScores, TokenSlopes
 
 Path = Literal["shared", "packed", "padded"]
 PATHS: tuple[Path, ...] = ("shared", "packed", "padded")
 
-Weigh = Callable[[TokenScores], TokenSlopes]
-"""Scores of tokens to the derivative of the objective by each of them."""
+Weigh = Callable[[TokenScores, slice], TokenSlopes]
+"""Scores of the tokens of some groups of the batch, and which, to the derivative of the objective by each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +65,38 @@ class Scorer:
         path: see above. `padded` runs `rows_at_once` sequences together.
         rows_at_once: None for all; 1 for models whose result depends on the longest row beside.
         recompute: whether layers keep their input alone and are run again in backward.
+        precision: of the matrix products; weights stay as they are.
 
     Raises:
-        ConfigError: layers are to be run again and the model does not say which they are.
+        ConfigError: layers are to be run again and the model does not say which they are; the device does not have the
+            precision.
     """
 
     def __init__(
-        self, model: nn.Module, path: Path, *, rows_at_once: int | None = None, recompute: bool = False
+        self,
+        model: nn.Module,
+        path: Path,
+        *,
+        rows_at_once: int | None = None,
+        recompute: bool = False,
+        precision: Precision = "fp32",
     ) -> None:
         self.model, self.rows_at_once = model, rows_at_once
+        self.precision: Precision = precision
         self.path: Path = path
         self.causal: PreTrainedModel = unwrapped(model)
         self.recomputed = layers_of(self.causal.base_model) if recompute else []
         if path != "padded":
             self.causal.set_attn_implementation(FOREST)
-        self.head = Head(self.causal)
-        self.device = next(self.causal.parameters()).device
+        first = next(self.causal.parameters())
+        self.device = first.device
+        require_precision(self.device, first.dtype, precision)
+        self.head = Head(self.causal, precision)
 
     def describe(self) -> str:
-        """The path and the head, in words."""
-        return f"{self.path} path, {self.head.describe()}"
+        """The path, the head and what is not float32, in words."""
+        low = "" if self.precision == "fp32" else f", products in {self.precision}"
+        return f"{self.path} path, {self.head.describe()}{low}"
 
     def frozen_copy(self) -> "Scorer":
         """A copy of the model that nothing trains, run along the same path."""
@@ -90,7 +104,12 @@ class Scorer:
 
     def beside(self, model: nn.Module) -> "Scorer":
         """Another model, run as this one, every layer once."""
-        return Scorer(model, self.path, rows_at_once=self.rows_at_once)
+        return Scorer(model, self.path, rows_at_once=self.rows_at_once, precision=self.precision)
+
+    def in_precision(self, precision: Precision) -> "Scorer":
+        """The same model and path with products in another precision."""
+        again = bool(self.recomputed)
+        return Scorer(self.model, self.path, rows_at_once=self.rows_at_once, recompute=again, precision=precision)
 
     def keeping(self) -> "Scorer":
         """The same model, every layer run once."""
@@ -103,7 +122,8 @@ class Scorer:
     def predictors(self, batch: Batch) -> tuple[Rows, Targets]:
         """The hidden row that predicts each scored token, and the token, in the order of the batch."""
         batch = batch.to(self.device)
-        with recomputed(self.recomputed if torch.is_grad_enabled() else []):
+        again = self.recomputed if torch.is_grad_enabled() else []
+        with recomputed(again), computing(self.device, self.precision):
             if self.path == "padded":
                 return self._padded(batch)
             return self._packed(batch if self.path == "shared" else unshare(batch))
@@ -134,19 +154,36 @@ class Scorer:
 
         Args:
             batch: what to run.
-            weigh: is given the scores of the tokens (float64, CPU, without gradient) and returns the derivative of
-                the objective by each. That is all that any way of computing the head needs to know of the loss.
+            weigh: is given the scores of the tokens of a run of whole groups (float64, CPU, without gradient) and
+                returns the derivative of the objective by each; called until every group had its turn. That is all
+                that any way of computing the head needs to know of the loss.
             asked: what is wanted beside log-probabilities.
             reference: what the KL divergence is measured from; not run where none is asked.
 
         Raises:
             ConfigError: the two have different vocabularies.
         """
+        if self.head.linear is not None and not asked.kl:
+            self._sweep(batch, self.head.linear, weigh, confidence=asked.confidence)
+            return
         found = self._measures(batch, asked, reference)
-        slopes = weigh(_scores(found))
+        slopes = weigh(_scores(found), slice(0, len(batch.prompts)))
         ends = [(found.logprobs, slopes.policy), (found.kl, slopes.kl)]
         there = [(end, slope.to(end)) for end, slope in ends if end is not None and slope is not None]
         torch.autograd.backward([end for end, _ in there], [slope for _, slope in there])
+
+    def _sweep(self, batch: Batch, linear: nn.Linear, weigh: Weigh, *, confidence: bool) -> None:
+        """The head's gradient with its forward; then the body's, from that of its rows."""
+        rows, targets = self.predictors(batch)
+
+        def slopes(found: Measures, groups: slice) -> Tensor:
+            return weigh(_scores(found), groups).policy.to(rows.device)
+
+        parts = parts_of(batch, self.head.vocabulary)
+        given = rows.detach(), linear, targets, parts, slopes
+        by_rows = sweep(*given, confidence=confidence, precision=self.precision)
+        if rows.requires_grad:
+            rows.backward(by_rows)
 
     def _measures(self, batch: Batch, asked: Asked, reference: "Frozen | None") -> Measures:
         logits = None

@@ -25,6 +25,7 @@ from prefsmith.losses.registry import Noise
 from prefsmith.model.logprobs import sum_per_sequence
 from prefsmith.model.score import Asked, Frozen, Scorer, Scores
 from prefsmith.train.objective import Objective, States
+from prefsmith.train.room import room_for
 from prefsmith.types import (
     Batch,
     Labels,
@@ -156,20 +157,33 @@ def accumulate_step(
         return _two_passes(policy, reference, reduction, groups, token_budget)
     parts: list[Scored] = []
     for members in plan(groups, token_budget):
-        batch = pack([groups[index] for index in members])
-        reference_nats = None if reference is None else reference.token_nats(batch)
-
-        def weigh(
-            tokens: TokenScores, batch: Batch = batch, reference_nats: TokenNats | None = reference_nats
-        ) -> TokenSlopes:
-            scores = _scores(tokens, reference_nats, batch.scored_per_seq(), needs_tokens=objective.needs_tokens)
-            _require_finite_scores(scores, batch)
-            graded = reduction.grade(tokens, scores, batch.labels)
-            parts.append(Scored(graded.loss, scores, batch.labels, batch.compared, graded.outside))
-            return graded.slopes
-
-        policy.accumulate(batch, weigh, objective.asked, reference)
+        batch = [groups[index] for index in members]
+        with room_for(batch):
+            weigh = _OnePass(reduction, batch, reference)
+            policy.accumulate(weigh.batch, weigh, objective.asked, reference)
+            parts += weigh.parts
     return _joined(parts)
+
+
+class _OnePass:
+    """A micro-batch whose groups are graded as their scores come, some at a time."""
+
+    def __init__(self, reduction: _Reduction, groups: Sequence[EncodedGroup], reference: Frozen | None) -> None:
+        self.reduction, self.groups, self.batch = reduction, groups, pack(groups)
+        self.reference_nats = None if reference is None else reference.token_nats(self.batch)
+        self.parts: list[Scored] = []
+
+    def __call__(self, tokens: TokenScores, members: slice) -> TokenSlopes:
+        whole = members == slice(0, len(self.groups))
+        batch = self.batch if whole else pack(self.groups[members])
+        start = 0 if whole else sum(map(_scored_tokens, self.groups[: members.start]))
+        nats = None if self.reference_nats is None else self.reference_nats[start : start + len(tokens.policy)]
+        needs_tokens = self.reduction.objective.needs_tokens
+        scores = _scores(tokens, nats, batch.scored_per_seq(), needs_tokens=needs_tokens)
+        _require_finite_scores(scores, batch)
+        graded = self.reduction.grade(tokens, scores, batch.labels)
+        self.parts.append(Scored(graded.loss, scores, batch.labels, batch.compared, graded.outside))
+        return graded.slopes
 
 
 def score_step(
@@ -197,19 +211,25 @@ def _two_passes(
     whole = _score_whole(policy, reference, reduction.objective, groups, token_budget)
     graded = reduction.grade(whole.tokens, whole.scores, whole.labels)
     sizes = [_scored_tokens(group) for group in groups]
-    slopes = graded.slopes.policy.split(sizes)
-    kl_slopes = None if graded.slopes.kl is None else graded.slopes.kl.split(sizes)
     own = [replace(group, mismatched=()) for group in groups]
+    # A group's own completions stand in front of the mismatched ones, which carry no gradient.
+    kept = [_scored_tokens(group) for group in own]
+
+    def each_group(slopes: TokenNats) -> list[Tensor]:
+        return [slope[:count] for slope, count in zip(slopes.split(sizes), kept, strict=True)]
+
+    by_policy = each_group(graded.slopes.policy)
+    by_kl = None if graded.slopes.kl is None else each_group(graded.slopes.kl)
     for members in plan(own, token_budget):
-        batch = pack([own[index] for index in members])
-        # A group's own completions stand in front of the mismatched ones, which carry no gradient.
-        slope = TokenSlopes(
-            torch.cat([slopes[index][: _scored_tokens(own[index])] for index in members]),
-            None
-            if kl_slopes is None
-            else torch.cat([kl_slopes[index][: _scored_tokens(own[index])] for index in members]),
-        )
-        policy.accumulate(batch, lambda _tokens, slope=slope: slope, Asked(kl=reduction.objective.asked.kl), reference)
+
+        def known(_tokens: TokenScores, part: slice, members: list[int] = members) -> TokenSlopes:
+            policy_slopes = torch.cat([by_policy[index] for index in members[part]])
+            kl_slopes = None if by_kl is None else torch.cat([by_kl[index] for index in members[part]])
+            return TokenSlopes(policy_slopes, kl_slopes)
+
+        asked = Asked(kl=reduction.objective.asked.kl)
+        with room_for([groups[index] for index in members]):
+            policy.accumulate(pack([own[index] for index in members]), known, asked, reference)
     return Scored(graded.loss, whole.scores, whole.labels, whole.compared, graded.outside)
 
 
@@ -229,8 +249,9 @@ def _score_whole(
     columns: dict[str, dict[int, TokenNats]] = {}
     for members in plan(groups, token_budget):
         batch = pack([groups[index] for index in members])
-        tokens = policy.token_scores(batch, objective.asked, reference)
-        reference_nats = None if reference is None else reference.token_nats(batch)
+        with room_for([groups[index] for index in members]):
+            tokens = policy.token_scores(batch, objective.asked, reference)
+            reference_nats = None if reference is None else reference.token_nats(batch)
         _require_finite_scores(_scores(tokens, reference_nats, batch.scored_per_seq()), batch)
         sizes = [_scored_tokens(groups[index]) for index in members]
         found = {"policy": tokens.policy, "confidence": tokens.confidence, "kl": tokens.kl, "reference": reference_nats}

@@ -105,8 +105,8 @@ def test_one_product_per_chunk_whatever_is_asked(monkeypatch, asked):
     """Two chunks on the way there, the same two on the way back; the reference's logits only where they are used."""
     rows, weight, bias, targets, others = inputs()
     monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 21)
-    products, looks, linear = [], [], F.linear
-    monkeypatch.setattr(logprobs.F, "linear", lambda *given: products.append(1) or linear(*given))
+    products, looks, affine = [], [], logprobs.affine
+    monkeypatch.setattr(logprobs, "affine", lambda *given: products.append(1) or affine(*given))
     more = {"confidence": True, "reference": lambda part: looks.append(part) or others[part]} if asked else {}
     found = plain_head_measures(rows, weight, bias, targets, **more)
     assert (len(products), len(looks)) == (2, 2 * asked)
@@ -204,7 +204,7 @@ def accumulated(policy, reference, batch, asked=ALL):
     """What `accumulate` hands to the objective and what gradient it leaves, with the weights of `pulled`."""
     seen = []
 
-    def weigh(tokens):
+    def weigh(tokens, _groups):
         seen.append(tokens)
         slopes = torch.linspace(-1, 2, len(tokens.policy), dtype=torch.float64)
         return TokenSlopes(slopes, slopes.flip(0) * 0.7)

@@ -46,7 +46,7 @@ def measured(model, path, batch):
     """The same along a path of ours."""
     seen = []
 
-    def weigh(tokens):
+    def weigh(tokens, _groups):
         seen.append(tokens.policy)
         return TokenSlopes(slopes(len(tokens.policy)))
 

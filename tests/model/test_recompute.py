@@ -20,7 +20,7 @@ def gradient(scorer, batch):
     """Scores and the gradient of a sum of them, every weight's own."""
     seen = []
 
-    def weigh(tokens):
+    def weigh(tokens, _groups):
         seen.append(tokens.policy)
         return TokenSlopes(torch.linspace(-1.0, 1.3, len(tokens.policy), dtype=torch.float64))
 

@@ -12,6 +12,7 @@ from prefsmith.data.pack import pack
 from prefsmith.errors import TrainingError
 from prefsmith.losses import resolve
 from prefsmith.losses.registry import LOSSES, Entry, Term
+from prefsmith.model import logprobs, sweep
 from prefsmith.model.score import Asked, Frozen, Scorer
 from prefsmith.records import Rating
 from prefsmith.train.objective import Objective
@@ -140,6 +141,22 @@ def test_kto_reads_the_whole_step_not_the_micro_batch():
     assert ratio[scored.labels[0].mismatched].mean() > 0
     alone = [gradient("kto", groups[index : index + 1], WHOLE)[1].loss for index in range(len(groups))]
     assert sum(alone) / len(alone) != pytest.approx(scored.loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["dpo", "ld_dpo", "wpo", "kto", "tdpo1"])
+@pytest.mark.parametrize("kept", [2**26, 1], ids=["kept", "made again"])
+def test_a_vocabulary_that_is_swept_in_parts_changes_nothing(monkeypatch, name, kept):
+    """The head sees some groups at a time; what was seen is put together in the order of the batch."""
+    groups = groups_for(name)
+    whole, scored = gradient(name, groups, WHOLE)
+    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 40 * 30)
+    monkeypatch.setattr(sweep, "KEPT_ELEMENTS", kept)
+    parts, same = gradient(name, groups, WHOLE)
+    assert len(sweep.parts_of(pack(groups), 40)) > 2
+    assert relative(parts, whole) < 1e-12 and same.loss == pytest.approx(scored.loss, rel=1e-12)
+    torch.testing.assert_close(same.scores.policy, scored.scores.policy, rtol=1e-12, atol=1e-12)
+    for one, two in zip(same.labels, scored.labels, strict=True):
+        assert torch.equal(one.weight, two.weight)
 
 
 def test_scoring_without_gradient_gives_the_loss_of_the_step():
