@@ -195,7 +195,7 @@ def make_models(
     probes = _probes([*rows.train, *rows.held_out])
     identity = {"model": digest(loaded.model), "data": encoded_digest(rows.train)}
     model: nn.Module = loaded.model.eval()
-    if config.adapter.kind == "lora":
+    if config.adapter.kind != "none":
         model = adapters.attach(loaded.model, config.adapter, seed=config.train.seed).eval()
     else:
         model.requires_grad_(True)

@@ -50,16 +50,36 @@ class ModelConfig(Section):
 class AdapterConfig(Section):
     """Small trainable weights beside frozen ones."""
 
-    kind: Literal["none", "lora"] = "none"
-    """`none` trains all weights."""
+    kind: Literal["none", "lora", "dora", "ia3"] = "none"
+    """`none` trains all weights; `lora` low-rank updates; `dora` those and the length of each row; `ia3` factors."""
     rank: int = Field(default=8, ge=1)
-    """Rank of the update of each adapted matrix."""
+    """For `lora` and `dora`: rank of the update of each adapted matrix."""
     alpha: float = Field(default=32.0, gt=0)
-    """The update is scaled by alpha / rank."""
+    """For `lora` and `dora`: the update is scaled by alpha / rank."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Dropout in front of the adapter. Above 0, policy and reference differ by its noise."""
+    """For `lora` and `dora`: dropout in front of the adapter. Above 0, policy and reference differ by its noise."""
     target_modules: list[str] | str | None = None
     """Names of the modules to adapt, or `all-linear`. Default: q_proj and v_proj, or what peft knows for the model."""
+    feedforward_modules: list[str] | None = None
+    """For `ia3`: those of `target_modules` whose inputs are scaled and not their outputs. Default: what peft knows."""
+
+    @model_validator(mode="after")
+    def _every_setting_is_read(self) -> "AdapterConfig":
+        if self.kind == "none":
+            return self  # RunConfig says which kind would read what is set
+        idle = {"lora": ("feedforward_modules",), "dora": ("feedforward_modules",), "ia3": ("rank", "alpha", "dropout")}
+        for key in idle[self.kind]:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} is set, and {self.kind} does not read it: leave it out")
+        if self.feedforward_modules is not None and isinstance(self.target_modules, list):
+            others = [name for name in self.feedforward_modules if name not in self.target_modules]
+            if others:
+                raise ValueError(f"feedforward_modules names {others[0]}, which target_modules does not")
+        return self
+
+    def describe(self) -> str:
+        """In a few words: `lora, rank 8, alpha 32`."""
+        return f"{self.kind}, rank {self.rank}, alpha {self.alpha:g}" if self.kind in ("lora", "dora") else self.kind
 
 
 _NO_ADAPTER = AdapterConfig()
@@ -145,13 +165,13 @@ class OptimConfig(Section):
     """How the weights move."""
 
     learning_rate: float | None = Field(default=None, gt=0, lt=1)
-    """Peak step size of AdamW. Default: 1e-5 for all weights, 1e-4 for an adapter."""
+    """Peak step size of AdamW. Default: 1e-5 for all weights, 1e-4 for lora and dora, 1e-3 for ia3."""
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     """What follows the warm-up: stay, or fall to zero at the last step."""
     warmup_steps: int = Field(default=10, ge=0)
     """Steps over which the learning rate rises linearly to its peak."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """AdamW's decoupled decay of matrices; biases and norms are never decayed."""
+    """AdamW's decoupled decay of matrices; biases, norms and factors of ia3 are never decayed."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are scaled down to this L2 norm."""
 
@@ -227,7 +247,18 @@ class RunConfig(Section):
             raise ValueError("reference.kind is adapter_off, but adapter.kind is none: set adapter.kind=lora")
         idle = [key for key, value in self.adapter if value != getattr(_NO_ADAPTER, key)]
         if idle and self.adapter.kind == "none":
-            raise ValueError(f"adapter.{idle[0]} is set, but adapter.kind is none: set adapter.kind=lora")
+            kind = "ia3" if idle[0] == "feedforward_modules" else "lora"
+            raise ValueError(f"adapter.{idle[0]} is set, but adapter.kind is none: set adapter.kind={kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _an_average_is_of_sums(self) -> "RunConfig":
+        if self.reference.kind == "ema" and self.adapter.kind in ("dora", "ia3"):
+            kind = self.adapter.kind
+            raise ValueError(
+                f"reference.kind is ema, which averages what an adapter adds to weights, and {kind} scales them: "
+                "set adapter.kind=lora or none, or leave reference.kind at auto"
+            )
         return self
 
     @property
@@ -240,7 +271,7 @@ class RunConfig(Section):
         """The peak learning rate, with the default that fits what is trained."""
         if self.optim.learning_rate is not None:
             return self.optim.learning_rate
-        return 1e-5 if self.adapter.kind == "none" else 1e-4
+        return {"none": 1e-5, "lora": 1e-4, "dora": 1e-4, "ia3": 1e-3}[self.adapter.kind]
 
     def to_yaml(self) -> str:
         """Every setting, as a file that gives this configuration when read."""

@@ -22,7 +22,7 @@ class Reader:
         model: never trained; on the padded path, which every model can take.
         encoder: of the model.
         origin: folder or hub id.
-        base: the same model without its adapter; None where it has none.
+        base: the same model without its adapter; None where it has none, or one that changes the base's own biases.
     """
 
     model: Frozen
@@ -52,7 +52,7 @@ def open_reader(
         return Reader(Frozen(Scorer(loaded.model, "padded")), _encoder(loaded, template), loaded.origin)
     loaded, adapted = adapters.load_adapted(config)
     scorer = Scorer(adapted, "padded")
-    base = Frozen(scorer, partial(adapters.adapter_off, adapted))
+    base = Frozen(scorer, partial(adapters.adapter_off, adapted)) if adapters.is_separate(adapted) else None
     return Reader(Frozen(scorer), _encoder(loaded, template), loaded.origin, base)
 
 

@@ -69,7 +69,7 @@ def reference_of(path: str, reader: Reader, *, device: str, template: str) -> Re
             return open_reader(config.reference.path or config.model.path, device=device, template=template)
     if reader.base is not None:
         return Reader(reader.base, reader.encoder, f"{reader.origin} without its adapter")
-    what = "a folder of weights does not say what it was trained from"
+    what = "these weights do not say what they were trained from, and no adapter can be taken off them"
     raise ConfigError("generate.reference", what, where=path, fix="name the run's folder, or --reference MODEL")
 
 

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from peft.utils import (
+    TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING,
+    TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING,
+)
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -18,38 +22,58 @@ from prefsmith.config import AdapterConfig, ModelConfig
 from prefsmith.errors import ConfigError
 from prefsmith.model.load import Loaded, check_origin, describe_loaded, load_model, load_tokenizer, quiet
 
+KEEP_THE_BASE = (True, False, None, "gaussian", "orthogonal", "eva", "mica")
+"""Values of peft's init_lora_weights under which the base's weights stay as they are."""
+
 
 def attach(model: PreTrainedModel, config: AdapterConfig, *, seed: int) -> nn.Module:
     """The model with an adapter that changes nothing yet. The model object itself is adapted in place.
 
     Args:
         model: its weights are frozen.
-        config: kind `lora`.
+        config: of any kind but `none`.
         seed: of the adapter's initial weights.
 
     Raises:
-        ConfigError: no module of the model has one of the names in `target_modules`.
+        ConfigError: no module of the model has one of the names in `target_modules`, or peft does not know which
+            modules of such a model are meant where none are named.
     """
-    lora = LoraConfig(
+    settings = _factors_config(model, config) if config.kind == "ia3" else _updates_config(model, config)
+    with torch.random.fork_rng(), _quiet_peft():
+        torch.manual_seed(seed)
+        try:
+            return get_peft_model(model, settings)
+        except ValueError as error:
+            what, fix = f"peft cannot attach the adapter: {error}", f"this model has {_names(model)}; or all-linear"
+            raise ConfigError("adapter.target_modules", what, where="adapter.target_modules", fix=fix) from error
+
+
+def _updates_config(model: PreTrainedModel, config: AdapterConfig) -> PeftConfig:
+    return LoraConfig(
         r=config.rank,
         lora_alpha=cast(int, config.alpha),
         lora_dropout=config.dropout,
         target_modules=config.target_modules or _default_targets(model),
+        use_dora=config.kind == "dora",
         bias="none",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(), _quiet_peft():
-        torch.manual_seed(seed)
-        try:
-            return get_peft_model(model, lora)
-        except ValueError as error:
-            names = sorted({name.rpartition(".")[2] for name, each in model.named_modules() if _adaptable(each)})
-            raise ConfigError(
-                "adapter.target_modules",
-                f"peft cannot attach the adapter: {error}",
-                where="adapter.target_modules",
-                fix=f"this model has {', '.join(names)}; or all-linear",
-            ) from error
+
+
+def _factors_config(model: PreTrainedModel, config: AdapterConfig) -> PeftConfig:
+    """Targets and feed-forward modules as they are named; where none are, peft must know the kind of model."""
+    kind = str(model.config.model_type)
+    if config.target_modules is None and kind not in TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING:
+        what = f"peft does not know which modules ia3 scales in a model of the kind {kind}"
+        fix = f"name them: keys, values and the last of the feed-forward; this model has {_names(model)}"
+        raise ConfigError("adapter.target_modules", what, where="adapter.target_modules", fix=fix)
+    if config.feedforward_modules is None and kind not in TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING:
+        what = f"peft does not know which modules are feed-forward in a model of the kind {kind}"
+        fix = "name those of adapter.target_modules that are, or adapter.feedforward_modules=[] where none is"
+        raise ConfigError("adapter.feedforward_modules", what, where="adapter.feedforward_modules", fix=fix)
+    return IA3Config(
+        target_modules=config.target_modules, feedforward_modules=config.feedforward_modules, task_type="CAUSAL_LM"
+    )
 
 
 def load_adapted(config: ModelConfig) -> tuple[Loaded, nn.Module]:
@@ -88,8 +112,9 @@ def put_on(base: Loaded, folder: str) -> nn.Module:
     """The adapter of a folder on its base, whose layers are adapted in place.
 
     Raises:
-        ConfigError: it cannot be loaded, or does not fit.
+        ConfigError: it cannot be loaded, does not fit, or belongs on a base that its initialisation rewrote.
     """
+    _refuse_rewritten_base(folder)
     try:
         with _quiet_peft():
             adapted = PeftModel.from_pretrained(base.model, folder, torch_device=str(base.model.device))
@@ -100,21 +125,42 @@ def put_on(base: Loaded, folder: str) -> nn.Module:
     return adapted.eval()
 
 
+def _refuse_rewritten_base(folder: str) -> None:
+    """PiSSA, OLoRA, CorDA, LoftQ and their like take a part out of the base and give it to the adapter.
+
+    peft takes it out anew when it loads the adapter, by a method that may draw random numbers. With the adapter off,
+    the model is then not its base, and with it on perhaps not the one that was saved.
+    """
+    settings = _saved_settings(folder)
+    init = "kasa" if settings.get("kasa_config") else settings.get("init_lora_weights")
+    if not any(init is known or (isinstance(init, str) and init == known) for known in KEEP_THE_BASE):
+        what = (
+            f"the adapter was initialised by {init}, which rewrites the base: it belongs on weights that nobody saved"
+        )
+        fix = "save it with peft's path_initial_model_for_weight_conversion, which makes a plain adapter of it"
+        raise ConfigError("adapter.init", what, where=folder, fix=fix)
+
+
 def named_base(path: str) -> str:
     """The model that an adapter's folder says it is for.
 
     Raises:
         ConfigError: it says none.
     """
-    try:
-        settings = json.loads((Path(path) / "adapter_config.json").read_text(encoding="utf-8"))
-        named = settings["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError):
-        named = None
+    named = _saved_settings(path).get("base_model_name_or_path")
     if not isinstance(named, str) or not named:
         what = "adapter_config.json does not say which model the adapter is for"
         raise ConfigError("model.adapter", what, where=path, fix="save the adapter with peft again")
     return named
+
+
+def _saved_settings(path: str) -> dict[str, Any]:
+    """What adapter_config.json says; nothing where it cannot be read, which is refused as a missing base."""
+    try:
+        settings = json.loads((Path(path) / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def merge_into_base(model: nn.Module) -> PreTrainedModel:
@@ -157,6 +203,12 @@ def has_adapter(model: nn.Module) -> bool:
     return isinstance(model, PeftModel)
 
 
+def is_separate(model: nn.Module) -> bool:
+    """Whether the base is itself with the adapter off: peft trains biases, where it is told to, in their places."""
+    config = cast(PeftModel, model).active_peft_config
+    return getattr(config, "bias", "none") == "none"
+
+
 @contextmanager
 def adapter_off(model: nn.Module) -> Iterator[None]:
     """The base model, bit for bit, while the context is open."""
@@ -178,7 +230,8 @@ def require_merged_weights(model: nn.Module) -> None:
         if not whole or not hasattr(layer, "get_delta_weight") or layer.lora_variant or any(layer.lora_bias.values()):
             odd.append(name)
     if odd or not layers:
-        what = f"the adapter's {odd[0] if odd else 'updates'} cannot be averaged as an update of a base weight"
+        part = odd[0] if odd else "updates"
+        what = f"the adapter's {part} cannot be averaged as an update of a base weight: it is {describe(model)}"
         fix = "reference.kind=auto, or train a plain low-rank adapter or all weights"
         raise ConfigError("reference.moving", what, where="reference.kind", fix=fix)
     low = next((each.dtype for each in map(_base_weight, layers.values()) if each.dtype.itemsize < 4), None)
@@ -225,6 +278,23 @@ def other_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[N
                 layers[name].get_base_layer().weight = weight
 
 
+def factors(model: nn.Module) -> list[nn.Parameter]:
+    """What the adapter multiplies with: trainable weights that do nothing where they are one, not zero."""
+    return [each for name, each in model.named_parameters() if "ia3_l" in name and each.requires_grad]
+
+
+def scratch_bytes(model: nn.Module) -> int:
+    """Most memory that a forward of one adapted layer takes and gives back, whatever the tokens.
+
+    For DoRA peft makes the update as a matrix, from an identity, in every forward: the identity, the update, the update
+    scaled, and their sum with the base weight.
+    """
+    wide = [
+        (cast(int, layer.in_features), _base_weight(layer)) for layer in _layers(model).values() if layer.lora_variant
+    ]
+    return max(((width**2 + 3 * each.numel()) * each.element_size() for width, each in wide), default=0)
+
+
 def dropout_modules(model: nn.Module) -> list[nn.Module]:
     """The adapter's dropouts that do something; the base model's own are never active."""
     return [
@@ -252,6 +322,11 @@ def _default_targets(model: PreTrainedModel) -> list[str] | None:
     """Query and value projections where they have their usual names; None leaves the choice to peft."""
     names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
     return ["q_proj", "v_proj"] if {"q_proj", "v_proj"} <= names else None
+
+
+def _names(model: nn.Module) -> str:
+    """Last parts of the names of the modules that can be adapted."""
+    return ", ".join(sorted({name.rpartition(".")[2] for name, each in model.named_modules() if _adaptable(each)}))
 
 
 def _adaptable(module: nn.Module) -> bool:

@@ -9,9 +9,12 @@ from prefsmith.preflight.facts import Caution
 from prefsmith.preflight.seen import Seen
 
 BETA = (0.1, 0.5)
-RATES = {"none": (1e-6, 1e-5), "lora": (1e-5, 2e-4)}
-"""Peak learning rates of preference training, for all weights and for an adapter (about ten times as much)."""
-EXAMPLE_RATES = {"none": (1e-6, 5e-5), "lora": (1e-5, 5e-4)}
+RATES = {"none": (1e-6, 1e-5), "lora": (1e-5, 2e-4), "dora": (1e-5, 2e-4), "ia3": (1e-4, 1e-2)}
+"""Peak learning rates of preference training, for all weights and for an adapter (about ten times as much).
+
+For ia3 they are those of its own paper's examples, 3e-3, and around: nothing is published on preferences.
+"""
+EXAMPLE_RATES = {"none": (1e-6, 5e-5), "lora": (1e-5, 5e-4), "dora": (1e-5, 5e-4), "ia3": (1e-4, 1e-2)}
 """The same where examples are all that is learnt from."""
 PAIRS = (32, 128)
 EPOCHS = 3
@@ -46,7 +49,7 @@ def _learning_rate(seen: Seen) -> Iterator[Caution]:
     kind, rate = seen.config.adapter.kind, seen.config.learning_rate
     low, high = (EXAMPLE_RATES if seen.examples_only else RATES)[kind]
     if not low <= rate <= high:
-        what = "all weights" if kind == "none" else "an adapter"
+        what = "all weights" if kind == "none" else kind
         yield Caution(
             "learning_rate",
             f"optim.learning_rate is {_short(rate)}; customary for {what} are {_short(low)} to {_short(high)}",
@@ -120,7 +123,7 @@ def _ipo(seen: Seen) -> Iterator[Caution]:
 def _memory(seen: Seen) -> Iterator[Caution]:
     memory = seen.memory
     budget = max(1, seen.config.train.token_budget // 2)
-    instead = f"train.token_budget={budget}" + ("" if seen.config.adapter.kind == "lora" else ", or adapter.kind=lora")
+    instead = f"train.token_budget={budget}" + (", or adapter.kind=lora" if seen.config.adapter.kind == "none" else "")
     if seen.out_of_memory:
         what = "the first micro-batch does not fit into the memory of the GPU"
         yield Caution("memory", what, "training would end at its first step", instead)

@@ -9,7 +9,8 @@ reference    bytes of its own parameters and buffers; 0 with the adapter off    
 activations  what autograd keeps of the forward of one row, counted tensor by tensor where it    model/score.py
              is saved, per token x tokens of the run's largest micro-batch
 transient    what a layer's forward keeps: its backward makes about as much; twice that where layers
-             are run again in backward and `activations` are their inputs alone                  model/recompute.py
+             are run again in backward and `activations` are their inputs alone; under DoRA also
+             the matrices that one adapted layer makes and gives back                            model/recompute.py
 logits       `CHUNK_ELEMENTS` float32 logits at most, and as many again while they are summed    model/logprobs.py
 process      what Python, its libraries and the rows take on a machine without a GPU, measured
 
@@ -23,6 +24,8 @@ for models of 0.3, 0.9 and 57 million weights.
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +33,7 @@ from torch import Tensor, nn
 from prefsmith.assembly import Models
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.pack import pack
+from prefsmith.model.adapters import scratch_bytes
 from prefsmith.model.logprobs import CHUNK_ELEMENTS
 from prefsmith.model.score import Scorer
 from prefsmith.preflight.facts import Memory
@@ -64,7 +68,8 @@ def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *
         "optimizer": 2 * trained,
         "reference": _model_bytes(models.reference.scorer.model) if own and models.reference is not None else 0,
         "activations": round(kept * largest),
-        "transient": round((2 if policy.recomputed else 1) * in_layers * largest / layers),
+        "transient": round((2 if policy.recomputed else 1) * in_layers * largest / layers)
+        + scratch_bytes(policy.model),
         "logits": LOGITS_AT_ONCE * rows * policy.head.vocabulary * FLOAT,
         "process": 0 if on_gpu else process,
     }
@@ -74,17 +79,26 @@ def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *
 def saved_bytes(policy: Scorer, group: EncodedGroup) -> int:
     """Bytes that autograd keeps between forward and backward of one group, weights aside."""
     weights = {_place(each) for each in (*policy.model.parameters(), *policy.model.buffers())}
-    seen: dict[int, int] = {}
+    kept: WeakSet[_Kept] = WeakSet()
 
-    def keep(tensor: Tensor) -> Tensor:
-        if _place(tensor) not in weights:
-            seen[_place(tensor)] = tensor.untyped_storage().nbytes()
-        return tensor
+    def keep(tensor: Tensor) -> _Kept:
+        saved = _Kept(tensor.detach())
+        kept.add(saved)
+        return saved
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved.tensor):
         logprobs = policy.token_logprobs(pack([group], mismatched=False))
+    # What was saved for a result that nobody took, as DoRA makes one, is gone by now.
+    found = {_place(each.tensor): each.tensor.untyped_storage().nbytes() for each in kept}
     del logprobs
-    return sum(seen.values())
+    return sum(size for place, size in found.items() if place not in weights)
+
+
+@dataclass(eq=False, frozen=True, slots=True, weakref_slot=True)
+class _Kept:
+    """What autograd holds in the place of a tensor, as long as it does."""
+
+    tensor: Tensor
 
 
 def available_bytes(device: torch.device) -> int | None:

@@ -157,7 +157,7 @@ def _model(parts: Parts) -> Model | None:
         kind=type(loaded.model).__name__,
         weights=known.get("weights", count(loaded.model.parameters())),
         trained=known.get("trained"),
-        adapter="none" if adapter.kind == "none" else f"lora, rank {adapter.rank}, alpha {adapter.alpha:g}",
+        adapter=adapter.describe(),
         device=str(loaded.model.device),
         longest=loaded.longest,
     )

@@ -15,6 +15,11 @@ from prefsmith.report.tables import data_table, loss_words, machine_table, model
 from prefsmith.report.visible import on_one_line
 
 HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
+KINDS = {
+    "lora": "A low-rank adapter (LoRA) for",
+    "dora": "A low-rank adapter with lengths of rows (DoRA) for",
+    "ia3": "An adapter of factors (IA3) for",
+}
 HUB_DATA = re.compile(rf"hub:({HUB_ID.pattern})(,.*)?", re.ASCII)
 
 
@@ -123,7 +128,7 @@ def _front_matter(run: RecordedRun) -> dict[str, object]:
     front["library_name"] = "peft" if run.adapter else "transformers"
     front["pipeline_tag"] = "text-generation"
     losses = [name for name in loss_words(run).split(" + ") if name]
-    front["tags"] = ["prefsmith", *losses, *(["lora"] if run.adapter else [])]
+    front["tags"] = ["prefsmith", *losses, *([_kind(run)] if run.adapter else [])]
     paths = (str(run.settings.get(key) or "") for key in ("data.train", "data.eval"))
     datasets = [found[1] for path in paths if (found := HUB_DATA.fullmatch(path))]
     if datasets:
@@ -131,12 +136,17 @@ def _front_matter(run: RecordedRun) -> dict[str, object]:
     return front
 
 
+def _kind(run: RecordedRun) -> str:
+    """Kind of the adapter, as the settings name it."""
+    return str(run.settings.get("adapter.kind", "adapter"))
+
+
 def _base_model(origin: str) -> dict[str, object]:
     return {"base_model": origin} if HUB_ID.fullmatch(origin) and not Path(origin).exists() else {}
 
 
 def _what_it_is(run: RecordedRun) -> str:
-    kind = "A low-rank adapter for" if run.adapter else "The model"
+    kind = KINDS.get(_kind(run), "An adapter for") if run.adapter else "The model"
     origin, trained = str(run.model.get("origin") or "an unknown model"), "" if run.adapter else ", trained further"
     return (
         f"{kind} {code(origin)}{trained} on preferences with {code(loss_words(run) or 'an unknown loss')} "

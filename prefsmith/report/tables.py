@@ -75,12 +75,14 @@ def model_table(run: RecordedRun) -> list[tuple[str, str]]:
     model = run.model
     weights, trained = number(model, "weights"), number(model, "trained")
     counts = f"{trained:,.0f} of {weights:,.0f}" if weights and trained else ""
+    adapter = run.config.adapter if run.config is not None else None
     reference, digest = str(model.get("reference") or ""), str(model.get("reference_sha256") or "")
     if digest and digest != str(model.get("sha256")):
         reference += f" (sha256 {digest})"
     rows = [
         ("model", str(model.get("origin") or run.settings.get("model.path") or "")),
         ("sha256 of its weights", str(model.get("sha256") or "")),
+        ("adapter", adapter.describe() if adapter is not None and adapter.kind != "none" else ""),
         ("weights trained", counts),
         ("reference", reference or ("none" if model else "")),
         ("path", str(model.get("path") or "")),

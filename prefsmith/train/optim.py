@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prefsmith.config import OptimConfig
+from prefsmith.model import adapters
 
 
 def learning_rate_at(step: int, steps: int, peak: float, schedule: str, warmup_steps: int) -> float:
@@ -35,8 +36,10 @@ class Optimizer:
     def __init__(self, model: nn.Module, config: OptimConfig, *, peak: float, steps: int) -> None:
         self.config, self.peak, self.steps = config, peak, steps
         self.weights = {name: each for name, each in model.named_parameters() if each.requires_grad}
-        matrices = [each for each in self.weights.values() if each.dim() >= 2]
-        others = [each for each in self.weights.values() if each.dim() < 2]
+        factors = {id(each) for each in adapters.factors(model)}  # decay would pull them to zero, far from their start
+        decayed = {name for name, each in self.weights.items() if each.dim() >= 2 and id(each) not in factors}
+        matrices = [each for name, each in self.weights.items() if name in decayed]
+        others = [each for name, each in self.weights.items() if name not in decayed]
         groups = [
             {"params": matrices, "weight_decay": config.weight_decay},
             {"params": others, "weight_decay": 0.0},

@@ -20,7 +20,7 @@ GREW = 3.0
 """Times by which the gradient norm has to grow between the first and the last third."""
 ALWAYS = 0.95
 """Share of the steps whose gradient is clipped from which on clipping sets the step size."""
-LOW_RATE = {"none": 1e-7, "lora": 1e-6}
+LOW_RATE = {"none": 1e-7, "lora": 1e-6, "dora": 1e-6, "ia3": 1e-5}
 """A tenth of the lowest customary peak learning rate, by kind of adapter."""
 
 
@@ -159,6 +159,6 @@ def _why_still(train: Sequence[Row], config: RunConfig | None) -> tuple[str, str
         return cause, "Lower optim.warmup_steps, or train longer."
     if config is not None and config.learning_rate < LOW_RATE[config.adapter.kind]:
         cause = f"The learning rate, {config.learning_rate:g}, is far below what is customary."
-        return cause, "Raise optim.learning_rate: 1e-6 to 1e-5 for all weights, about ten times that for an adapter."
+        return cause, "Raise optim.learning_rate: 1e-6 to 1e-5 for all weights, ten times that for lora, 1e-3 for ia3."
     cause = "The learning rate is too low, the run too short, or the labels follow no rule that the model can see."
     return cause, "Raise optim.learning_rate by a factor of three to ten; if that changes nothing, read the labels."
