@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from prefsmith.errors import ConfigError
+from prefsmith.model.bend import STRAIGHT, candidates
 from prefsmith.model.logprobs import (
     Logprobs,
     ReferenceLogits,
@@ -24,7 +25,8 @@ class Head:
     """The last step of a causal language model.
 
     A head is plain if it is a linear layer and gives, for hidden states made up for the purpose, what the model's own
-    forward makes of them. Scaled or capped logits, adapters on the head and whatever else comes are not.
+    forward makes of them, scaled or capped as its configuration says. Adapters on the head and whatever else comes are
+    not plain.
 
     Args:
         model: the causal language model, without wrappers.
@@ -35,12 +37,15 @@ class Head:
         self.model = model
         self.precision: Precision = precision
         linear = model.get_output_embeddings()
+        self.bend = STRAIGHT
         self.linear = linear if type(linear) is nn.Linear and self._is_all(linear) else None
         self.vocabulary = self._width()
 
     def describe(self) -> str:
         """Which of the two it is."""
-        return "plain head" if self.linear is not None else "the model's own head"
+        if self.linear is None:
+            return "the model's own head"
+        return ", ".join(filter(None, ("plain head", self.bend.describe())))
 
     def logprobs(self, rows: Rows, targets: Targets) -> Logprobs:
         """Log-probability of each target after its row, in nats."""
@@ -63,7 +68,14 @@ class Head:
             )
         weight, bias = self.linear.weight, self.linear.bias
         return plain_head_measures(
-            rows, weight, bias, targets, precision=self.precision, confidence=confidence, reference=reference
+            rows,
+            weight,
+            bias,
+            targets,
+            bend=self.bend,
+            precision=self.precision,
+            confidence=confidence,
+            reference=reference,
         )
 
     def logits(self, rows: Rows) -> Tensor:
@@ -71,7 +83,7 @@ class Head:
         if self.linear is None:
             return self._own_in_precision(rows)
         weight = rounded(self.linear.weight, self.precision)
-        return affine(rounded(rows, self.precision), weight, self.linear.bias)
+        return self.bend.apply_(affine(rounded(rows, self.precision), weight, self.linear.bias))
 
     def own(self, rows: Tensor) -> Tensor:
         """Logits as the model's own forward makes them of hidden rows `(row, hidden)`."""
@@ -93,7 +105,14 @@ class Head:
         rows = torch.randn(4, linear.in_features, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(
             linear.weight
         )
-        return bool(torch.equal(self.own(rows), linear(rows)))
+        # Large rows, so that a bound of the logits shows.
+        rows = torch.cat([rows, 100 * rows])
+        own = self.own(rows)
+        for bend in candidates(self.model.config.get_text_config()):
+            if torch.equal(own, bend.apply_(linear(rows))):
+                self.bend = bend
+                return True
+        return False
 
     @torch.no_grad()
     def _width(self) -> int:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from prefsmith.model.bend import STRAIGHT, Bend, bent
 from prefsmith.model.measure import Measures, Slopes, exponentials, joined, measure, slope_of
 from prefsmith.model.precision import Precision, add_product, affine, product, rounded
 
@@ -26,6 +27,7 @@ def plain_head_measures(
     bias: Tensor | None,
     targets: Targets,
     *,
+    bend: Bend = STRAIGHT,
     precision: Precision = "fp32",
     confidence: bool = False,
     reference: ReferenceLogits | None = None,
@@ -39,6 +41,7 @@ def plain_head_measures(
         weight: the head's matrix; may be shared with the embedding.
         bias: the head's bias, if it has one.
         targets: the tokens that follow.
+        bend: what is done to the products.
         precision: of the operands of products.
         confidence: whether it is wanted.
         reference: gives the reference's logits where the divergence from them is wanted.
@@ -46,7 +49,7 @@ def plain_head_measures(
     Returns:
         float32 (float64 for a float64 model).
     """
-    return Measures(*_PlainHead.apply(rows, weight, bias, targets, precision, confidence, reference))
+    return Measures(*_PlainHead.apply(rows, weight, bias, targets, bend, precision, confidence, reference))
 
 
 class _PlainHead(torch.autograd.Function):
@@ -59,6 +62,7 @@ class _PlainHead(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         targets: Tensor,
+        bend: Bend,
         precision: Precision,
         confidence: bool,
         reference: ReferenceLogits | None,
@@ -67,13 +71,13 @@ class _PlainHead(torch.autograd.Function):
         parts = []
         for part in chunks(rows.shape[0], weight.shape[0]):
             others = None if reference is None else accumulated(reference(part))
-            logits = _logits(low_rows[part], low_weight, bias)
+            logits = _logits(low_rows[part], low_weight, bias, bend)
             if others is None:
                 parts.append(exponentials(logits, targets[part], confidence=confidence)[2])
             else:
                 parts.append(measure(logits, targets[part], confidence=confidence, reference=others))
         whole = joined(parts)
-        ctx.reference, ctx.precision = reference, precision
+        ctx.reference, ctx.bend, ctx.precision = reference, bend, precision
         ctx.save_for_backward(rows, weight, bias, targets, whole.normalisers)
         return _outputs(ctx, whole)
 
@@ -88,8 +92,10 @@ class _PlainHead(torch.autograd.Function):
         d_bias = torch.zeros_like(bias) if wants_bias else None
         for part in chunks(rows.shape[0], weight.shape[0]):
             others = None if slopes.kl is None else accumulated(ctx.reference(part))
-            logits = _logits(low_rows[part], low_weight, bias)
-            slope = slope_of(logits, normalisers[part], targets[part], slopes.of(part), others).to(rows.dtype)
+            logits = _logits(low_rows[part], low_weight, bias, ctx.bend)
+            steepness = ctx.bend.steepness(logits)
+            slope = slope_of(logits, normalisers[part], targets[part], slopes.of(part), others)
+            slope = bent(slope, steepness).to(rows.dtype)
             low_slope = rounded(slope, ctx.precision)
             if d_rows is not None:
                 d_rows[part] = product(low_slope, low_weight)
@@ -97,7 +103,7 @@ class _PlainHead(torch.autograd.Function):
                 add_product(d_weight, low_slope.t(), low_rows[part])
             if d_bias is not None:
                 d_bias += slope.sum(0)
-        return d_rows, d_weight, d_bias, None, None, None, None
+        return d_rows, d_weight, d_bias, None, None, None, None, None
 
 
 def own_head_measures(
@@ -174,8 +180,8 @@ def sum_per_sequence(tokens: Float64[Tensor, " scored"], lengths: Int[Tensor, " 
     return torch.zeros(lengths.shape[0], dtype=torch.float64).index_add(0, owner, tokens)
 
 
-def _logits(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return accumulated(affine(rows, weight, bias))
+def _logits(rows: Tensor, weight: Tensor, bias: Tensor | None, bend: Bend) -> Tensor:
+    return bend.apply_(accumulated(affine(rows, weight, bias)))
 
 
 def accumulated(logits: Tensor) -> Tensor:

@@ -181,7 +181,7 @@ class Scorer:
 
         parts = parts_of(batch, self.head.vocabulary)
         given = rows.detach(), linear, targets, parts, slopes
-        by_rows = sweep(*given, confidence=confidence, precision=self.precision)
+        by_rows = sweep(*given, bend=self.head.bend, confidence=confidence, precision=self.precision)
         if rows.requires_grad:
             rows.backward(by_rows)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from prefsmith.model import logprobs
+from prefsmith.model.bend import STRAIGHT, Bend, bent
 from prefsmith.model.logprobs import Rows, Targets
 from prefsmith.model.measure import Measures, PerRow, Slopes, exponentials, joined, slope_of
 from prefsmith.model.precision import Precision, add_product, affine, product, rounded
@@ -54,19 +55,20 @@ class _Head:
 
     linear: nn.Linear
     weight: Tensor
+    bend: Bend
     precision: Precision
 
     def logits(self, rows: Tensor) -> Tensor:
-        return logprobs.accumulated(affine(rows, self.weight, self.linear.bias))
+        return self.bend.apply_(logprobs.accumulated(affine(rows, self.weight, self.linear.bias)))
 
-    def way_back(self, by_logits: Tensor, rows: Tensor) -> Tensor:
-        """From the derivative by logits to that by rows; those by weight and bias are added to `.grad`."""
+    def way_back(self, by_products: Tensor, rows: Tensor) -> Tensor:
+        """From the derivative by products to that by rows; those by weight and bias are added to `.grad`."""
         linear, bias = self.linear, self.linear.bias
-        low = rounded(by_logits.to(rows.dtype), self.precision)
+        low = rounded(by_products.to(rows.dtype), self.precision)
         if linear.weight.requires_grad:
             add_product(_grad(linear.weight), low.t(), rows)
         if bias is not None and bias.requires_grad:
-            _grad(bias).add_(by_logits.sum(0))
+            _grad(bias).add_(by_products.sum(0))
         return product(low, self.weight)
 
 
@@ -78,6 +80,7 @@ def sweep(
     parts: Sequence[Part],
     weigh: WeighMeasures,
     *,
+    bend: Bend = STRAIGHT,
     confidence: bool = False,
     precision: Precision = "fp32",
 ) -> Rows:
@@ -89,10 +92,11 @@ def sweep(
         targets: the tokens that follow.
         parts: all rows, in order.
         weigh: is called once for each part.
+        bend: what is done to the products.
         confidence: whether it is measured.
         precision: of the operands of products.
     """
-    head = _Head(linear, rounded(linear.weight, precision), precision)
+    head = _Head(linear, rounded(linear.weight, precision), bend, precision)
     by_rows = torch.empty_like(rows)
     for part in parts:
         own = rounded(rows[part.rows], precision)
@@ -103,18 +107,21 @@ def sweep(
 def _swept(rows: Tensor, head: _Head, targets: Tensor, groups: slice, weigh: WeighMeasures, confidence: bool) -> Tensor:
     vocabulary = head.linear.out_features
     if rows.shape[0] * vocabulary <= KEPT_ELEMENTS:
-        shares, total, found = exponentials(head.logits(rows), targets, confidence=confidence)
+        logits = head.logits(rows)
+        steepness = head.bend.steepness(logits)
+        shares, total, found = exponentials(logits, targets, confidence=confidence)
         slope = _weighed(weigh, found, groups)
         shares.mul_((-slope / total)[:, None]).scatter_add_(1, targets[:, None], slope[:, None])
-        return head.way_back(shares, rows)
+        return head.way_back(bent(shares, steepness), rows)
     pieces = logprobs.chunks(rows.shape[0], vocabulary)
     found = joined([exponentials(head.logits(rows[each]), targets[each], confidence=confidence)[2] for each in pieces])
     slopes = Slopes(_weighed(weigh, found, groups), None)
     parts = []
     for piece in pieces:
         again = head.logits(rows[piece])
+        steepness = head.bend.steepness(again)
         by_logits = slope_of(again, found.normalisers[piece], targets[piece], slopes.of(piece))
-        parts.append(head.way_back(by_logits, rows[piece]))
+        parts.append(head.way_back(bent(by_logits, steepness), rows[piece]))
     return torch.cat(parts)
 
 

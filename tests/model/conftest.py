@@ -79,6 +79,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     ),
     "gpt2": lambda: made("GPT2LMHeadModel", "GPT2Config", **GPT2_SIZES),
     "cohere": lambda: made("CohereForCausalLM", "CohereConfig", **SIZES, logit_scale=0.3),
+    "granite": lambda: made(
+        "GraniteForCausalLM", "GraniteConfig", **SIZES, logits_scaling=4.0, attention_multiplier=0.3
+    ),
     "opt": lambda: made("OPTForCausalLM", "OPTConfig", **SIZES, ffn_dim=48, word_embed_proj_dim=32),
     "phi": lambda: made("PhiForCausalLM", "PhiConfig", **SIZES),
     "llama_lora": llama_with_lora,

@@ -24,21 +24,31 @@ def own_head_logprobs(*given):
 
 
 @pytest.mark.parametrize(
-    ("name", "plain"),
+    ("name", "words"),
     [
-        ("llama", True),
-        ("qwen2", True),
-        ("phi", True),
-        ("opt", True),
-        ("cohere", False),
-        ("gemma2", False),
+        ("llama", "plain head"),
+        ("qwen2", "plain head"),
+        ("phi", "plain head"),
+        ("opt", "plain head"),
+        ("cohere", "plain head, logits times 0.3"),
+        ("granite", "plain head, logits divided by 4"),
+        ("gemma2", "plain head, logits bounded by 30"),
     ],
 )
-def test_which_heads_are_plain(build, name, plain):
+def test_which_heads_are_plain(build, name, words):
     head = Head(build(name))
-    assert (head.linear is not None) == plain
-    assert head.describe() == ("plain head" if plain else "the model's own head")
+    assert head.linear is not None
+    assert head.describe() == words
     assert head.vocabulary == 40
+
+
+@pytest.mark.parametrize(("name", "key", "value"), [("llama", "logit_scale", 0.5), ("cohere", "logit_scale", 1.0)])
+def test_a_head_is_what_it_does_and_not_what_the_configuration_says(build, name, key, value):
+    """A configuration may have a key that the model does not read, or not the one that it reads."""
+    model = build(name)
+    setattr(model.config, key, value)
+    head = Head(model)
+    assert head.describe() == ("plain head" if name == "llama" else "the model's own head")
 
 
 def test_an_adapter_on_the_head_is_seen(build):
@@ -55,7 +65,7 @@ def test_an_adapter_on_the_head_is_seen(build):
     torch.testing.assert_close(head.logprobs(rows, targets), by_hand)
 
 
-@pytest.mark.parametrize("name", ["cohere", "gemma2", "phi", "opt", "mamba", "gpt2"])
+@pytest.mark.parametrize("name", ["cohere", "granite", "gemma2", "phi", "opt", "mamba", "gpt2"])
 def test_a_head_gives_the_models_own_logits(build, name):
     """Hidden rows of a real forward, so that scale, cap and bias show."""
     model = build(name)

@@ -14,7 +14,7 @@ from prefsmith.model.attention import FOREST, forest_attention
 from prefsmith.model.score import PATHS, Scorer
 from prefsmith.types import TokenSlopes
 
-ARCHITECTURES = ("llama", "qwen2", "gemma3", "gpt2", "cohere", "opt", "phi", "llama_lora")
+ARCHITECTURES = ("llama", "qwen2", "gemma3", "gpt2", "cohere", "granite", "opt", "phi", "llama_lora")
 
 
 def slopes(count: int) -> torch.Tensor:

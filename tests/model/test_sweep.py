@@ -11,6 +11,8 @@ from torch import nn
 
 from prefsmith.data.pack import pack
 from prefsmith.model import logprobs, sweep
+from prefsmith.model.bend import STRAIGHT, Bend
+from prefsmith.model.logprobs import plain_head_measures
 from prefsmith.model.measure import exponentials, measure
 from prefsmith.model.sweep import Part, parts_of
 
@@ -37,9 +39,11 @@ def slopes_of(nats, groups):
     return torch.cat(pulls)
 
 
-def by_autograd(rows, linear, targets):
+def by_autograd(rows, linear, targets, bend=STRAIGHT):
     leaf = rows.clone().requires_grad_(True)
-    nats = linear(leaf).log_softmax(-1).gather(1, targets[:, None])[:, 0]
+    logits = linear(leaf) * bend.scale / bend.divisor
+    logits = logits if bend.cap is None else bend.cap * torch.tanh(logits / bend.cap)
+    nats = logits.log_softmax(-1).gather(1, targets[:, None])[:, 0]
     wanted = [leaf, *(each for each in linear.parameters() if each.requires_grad)]
     return nats.detach(), torch.autograd.grad((nats * slopes_of(nats, slice(0, len(SIZES)))).sum(), wanted)
 
@@ -74,6 +78,25 @@ def test_values_and_gradients_are_those_of_autograd(monkeypatch, kept, division,
     for parameter, gradient in zip(linear.parameters(), others, strict=False):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-12, atol=1e-13)
     assert shape.get("frozen") is None or all(each.grad is None for each in linear.parameters())
+
+
+@pytest.mark.parametrize("kept", [10**6, 1], ids=["kept", "made again"])
+@pytest.mark.parametrize("bend", [Bend(scale=0.3), Bend(divisor=4.0), Bend(cap=1.5), Bend(2.0, 3.0, 0.7)])
+def test_logits_that_are_scaled_and_bounded(monkeypatch, kept, bend):
+    monkeypatch.setattr(sweep, "KEPT_ELEMENTS", kept)
+    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 2 * VOCABULARY)
+    rows, linear, targets = problem()
+    expected = by_autograd(rows, linear, targets, bend)[1]
+    by_rows = sweep.sweep(
+        rows, linear, targets, parts(1, 3), lambda found, part: slopes_of(found.logprobs, part), bend=bend
+    )
+    torch.testing.assert_close((by_rows, linear.weight.grad, linear.bias.grad), expected, rtol=1e-12, atol=1e-13)
+    whole = plain_head_measures(
+        leaf := rows.clone().requires_grad_(True), linear.weight, linear.bias, targets, bend=bend
+    )
+    nats = whole.logprobs
+    (again,) = torch.autograd.grad((nats * slopes_of(nats.detach(), slice(0, 4))).sum(), leaf)
+    torch.testing.assert_close(again, expected[0], rtol=1e-12, atol=1e-13)
 
 
 def test_gradients_are_added_to_those_that_are_there():
