@@ -206,6 +206,7 @@ def make_models(
         wanted=attention,
         max_length=max_length,
         recompute=config.train.activation_checkpointing,
+        precision=config.train.precision,
     )
     trained, weights = count(each for each in model.parameters() if each.requires_grad), count(model.parameters())
     say(f"{loaded.origin}, sha256 {identity['model'][:12]}")

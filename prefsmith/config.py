@@ -187,6 +187,8 @@ class TrainConfig(Section):
     """Stop after this many steps."""
     token_budget: int = Field(default=8192, ge=1)
     """Most tokens of a micro-batch; a single longer group is a micro-batch of its own."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of matrix products. Weights, AdamW's averages, logits and sums stay float32 with `bf16` too."""
     activation_checkpointing: bool = False
     """Keep only the input of each layer and run it again in backward: less memory, more time, the same numbers."""
     deterministic: bool = False

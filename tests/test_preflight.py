@@ -389,7 +389,7 @@ def test_the_parts_of_memory_are_bytes_of_weights(tmp_path):
 
 
 def test_a_policy_that_does_not_start_at_its_reference_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("prefsmith.train.monitor.START_TOLERANCE", -1.0)  # so that even equal ones differ
+    monkeypatch.setattr("prefsmith.train.monitor.START_TOLERANCE", {"fp32": -1.0})  # so that even equal ones differ
     facts = preflight(planted.config_for(tmp_path, GOOD))
     assert ([each.code for each in facts.problems], facts.exit_status) == (["train.start"], 4)
     assert facts.work is not None and facts.pace is None

@@ -17,13 +17,19 @@ from prefsmith.errors import ConfigError
 from prefsmith.model.adapters import unwrapped
 from prefsmith.model.attention import UnsupportedAttention
 from prefsmith.model.forest import unshare
+from prefsmith.model.precision import Precision, computing
 from prefsmith.model.score import PATHS, Path, Scorer, forget_lengths
 from prefsmith.types import Batch
 
 TOLERANCE = {torch.float64: (1e-9, 1e-8), torch.float32: (1e-4, 1e-3)}
 """Largest gap of a token's log-probability (nats) and of the gradient (relative norm), by precision."""
 _LOOSE = (5e-2, 5e-2)
+ROUNDING = 4
+"""A path in a lower precision may be so many times as far from float32 as the model's own forward in it is."""
 _CHECKED_ELEMENTS = 2**22  # the gradient is compared on the first weights up to so many numbers
+
+_Own = tuple[Tensor, list[Tensor]]  # values of the scored tokens, and the gradient by some weights
+_Gaps = tuple[float, float]  # of values in nats, of gradients by their norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +41,20 @@ class Choice:
         why: in words, what ruled out the rungs above.
         value_gap: largest difference of a token's log-probability from the model's own forward, in nats.
         gradient_gap: relative norm of the difference of gradients.
+        low: the two of a lower precision, from the model's own forward in float32; None where none is asked.
     """
 
     path: Path
     why: str
     value_gap: float
     gradient_gap: float
+    low: tuple[float, float] | None = None
 
     def describe(self) -> str:
         """In a line."""
         gaps = f"against its own forward: values within {self.value_gap:.1e} nats, gradient {self.gradient_gap:.1e}"
-        return f"{self.path} ({self.why + '; ' if self.why else ''}{gaps})"
+        low = f"; in bf16 within {self.low[0]:.1e} nats, gradient {self.low[1]:.1e}" if self.low is not None else ""
+        return f"{self.path} ({self.why + '; ' if self.why else ''}{gaps}{low})"
 
 
 def choose_path(
@@ -55,6 +64,7 @@ def choose_path(
     wanted: Literal["auto"] | Path = "auto",
     max_length: int | None = None,
     recompute: bool = False,
+    precision: Precision = "fp32",
 ) -> tuple[Scorer, Choice]:
     """The first path that is exact for this model on these batches.
 
@@ -64,6 +74,8 @@ def choose_path(
         wanted: `auto`, or the one path to try.
         max_length: longest sequence of the run, for positions that depend on it.
         recompute: whether layers are run again in backward.
+        precision: of the matrix products. Every path is checked in float32, where an error of the layout stands out;
+            in bf16 it may then be as far from float32 as the model's own forward is, up to `ROUNDING` times.
 
     Raises:
         ConfigError: no path, or not the wanted one, gives the model's own numbers, or those are not finite; layers are
@@ -79,6 +91,8 @@ def choose_path(
         rows = ", ".join(sorted({source for probe in probes for source in probe.sources}))
         fix = "its weights are damaged or overflow; load them anew, or try these rows alone"
         raise ConfigError("model.nonfinite", what, where=f"rows {rows}", fix=fix)
+    limits = TOLERANCE.get(causal.dtype, _LOOSE)
+    low_limits = limits if precision == "fp32" else _rounding(model, probes, truth, precision)
     reasons: list[str] = []
     for path in PATHS if wanted == "auto" else (wanted,):
         if path != "padded" and (bar := barred or stretched):
@@ -86,14 +100,16 @@ def choose_path(
             continue
         scorer = Scorer(model, path, rows_at_once=1 if stretched else None, recompute=recompute)
         try:
-            value_gap, gradient_gap = _gaps(scorer, probes, truth)
+            gaps = _gaps(scorer, probes, truth)
+            scorer = scorer.in_precision(precision)
+            low = _gaps(scorer, probes, truth) if precision != "fp32" else None
         except (UnsupportedAttention, TypeError) as error:
             reasons.append(f"{path}: {str(error).splitlines()[0]}")
         else:
-            value_limit, gradient_limit = TOLERANCE.get(causal.dtype, _LOOSE)
-            if value_gap <= value_limit and gradient_gap <= gradient_limit:
-                return scorer, Choice(path, "; ".join(reasons), value_gap, gradient_gap)
-            reasons.append(f"{path} differs by {value_gap:.1e} nats, gradient {gradient_gap:.1e}")
+            if _within(gaps, limits) and (low is None or _within(low, low_limits)):
+                return scorer, Choice(path, "; ".join(reasons), *gaps, low)
+            worse, where = (gaps, "") if low is None or not _within(gaps, limits) else (low, f" in {precision}")
+            reasons.append(f"{path} differs{where} by {worse[0]:.1e} nats, gradient {worse[1]:.1e}")
         if path != "padded":
             causal.set_attn_implementation(own_attention)
     raise ConfigError(
@@ -128,7 +144,7 @@ def _length_dependent(causal: PreTrainedModel, max_length: int | None) -> str:
     return ""
 
 
-def _own_forward(model: nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+def _own_forward(model: nn.Module, batch: Batch, precision: Precision = "fp32") -> _Own:
     """Scored log-probabilities and the gradient of their weighted sum, one sequence at a time, by the model itself."""
     device = next(model.parameters()).device
     alone = unshare(batch.to(device))
@@ -139,7 +155,8 @@ def _own_forward(model: nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
         forget_lengths(model)
         rows = scored[1:].nonzero()[:, 0]
         kept = {"logits_to_keep": rows} if keeps else {}
-        logits = model(input_ids=ids[None], use_cache=False, **kept).logits[0]
+        with computing(device, precision):
+            logits = model(input_ids=ids[None], use_cache=False, **kept).logits[0]
         logits = logits if keeps else logits[rows]
         logprobs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
         parts.append(logprobs.gather(1, ids[1:][rows][:, None])[:, 0])
@@ -147,12 +164,30 @@ def _own_forward(model: nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
     return logprobs.detach(), _gradient(logprobs, model)
 
 
-def _gaps(scorer: Scorer, probes: Sequence[Batch], truth: Sequence[tuple[Tensor, list[Tensor]]]) -> tuple[float, float]:
-    value_gaps, gradient_gaps = [], []
-    for probe, (own_values, own_gradient) in zip(probes, truth, strict=True):
+def _rounding(model: nn.Module, probes: Sequence[Batch], truth: Sequence[_Own], precision: Precision) -> _Gaps:
+    """How far from float32 a path may be in a lower precision: some times as far as the model's own forward is."""
+    own = [_own_forward(model, probe, precision) for probe in probes]
+    value_gap, gradient_gap = _apart(own, truth)
+    return max(ROUNDING * value_gap, _LOOSE[0]), max(ROUNDING * gradient_gap, _LOOSE[1])
+
+
+def _within(gaps: _Gaps, limits: _Gaps) -> bool:
+    return gaps[0] <= limits[0] and gaps[1] <= limits[1]
+
+
+def _gaps(scorer: Scorer, probes: Sequence[Batch], truth: Sequence[_Own]) -> _Gaps:
+    found: list[_Own] = []
+    for probe in probes:
         logprobs = scorer.token_logprobs(probe)
-        gradient = _gradient(logprobs, scorer.model)
-        value_gaps.append((logprobs.detach() - own_values).double().abs().max())
+        found.append((logprobs.detach(), _gradient(logprobs, scorer.model)))
+    return _apart(found, truth)
+
+
+def _apart(found: Sequence[_Own], truth: Sequence[_Own]) -> _Gaps:
+    """The largest difference of a value, and of a gradient by its norm."""
+    value_gaps, gradient_gaps = [], []
+    for (values, gradient), (own_values, own_gradient) in zip(found, truth, strict=True):
+        value_gaps.append((values - own_values).double().abs().max())
         apart = torch.stack([(a - b).double().norm() for a, b in zip(gradient, own_gradient, strict=True)]).norm()
         size = torch.stack([b.double().norm() for b in own_gradient]).norm()
         gradient_gaps.append(apart / size.clamp(min=1e-30))

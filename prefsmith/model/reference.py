@@ -96,6 +96,6 @@ def _another(
         what = f"the reference's tokenizer gives {different} of the policy's tokens another id"
         fix = "take a reference that shares the policy's tokenizer"
         raise ConfigError("reference.vocabulary", what, where=origin, fix=fix)
-    scorer, choice = choose_path(other, probes, max_length=max_length)
+    scorer, choice = choose_path(other, probes, max_length=max_length, precision=policy.precision)
     other.requires_grad_(False)
     return Frozen(scorer), f"{origin}, {choice.path} path, sha256 {load.digest(other)[:12]}"

@@ -103,7 +103,13 @@ def measured_pace(config: RunConfig, objective: Objective, models: Models, strea
         scored, seconds = _timed(config, objective, models, timed)
     if config.reference.path is None and scored.scores.reference is not None:
         where = ", ".join(each.group.source for each in timed[:3])
-        require_same_start(scored.scores.policy, scored.scores.reference, where=f"rows {where}", fix=OTHER_REFERENCE)
+        require_same_start(
+            scored.scores.policy,
+            scored.scores.reference,
+            where=f"rows {where}",
+            fix=OTHER_REFERENCE,
+            precision=models.policy.precision,
+        )
     size = computed_tokens(timed, models.policy.path)
     return Pace(seconds, size, seconds / size * work.tokens, scored.loss)
 
