@@ -49,6 +49,7 @@ from prefsmith.train.monitor import MetricsLog, line_of, read_rows
 from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
 from prefsmith.train.reference_pass import SharedFolder, settle
+from prefsmith.train.room import is_out_of_memory, out_of_memory_elsewhere
 
 Watch = Callable[[Row, int], None]
 
@@ -107,7 +108,9 @@ def fit(
             return _Composition(config, folder, objective, say, watch).run(groups, model, resume=resume)
         except PrefsmithError:
             raise
-        except Exception:
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise out_of_memory_elsewhere(error) from error
             with suppress(OSError):
                 (folder / "crash.log").write_text(traceback.format_exc(), encoding="utf-8")
             raise

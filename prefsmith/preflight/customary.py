@@ -125,7 +125,7 @@ def _memory(seen: Seen) -> Iterator[Caution]:
     budget = max(1, seen.config.train.token_budget // 2)
     instead = f"train.token_budget={budget}" + (", or adapter.kind=lora" if seen.config.adapter.kind == "none" else "")
     if seen.out_of_memory:
-        what = "the first micro-batch does not fit into the memory of the GPU"
+        what = "the first micro-batch does not fit into memory"
         yield Caution("memory", what, "training would end at its first step", instead)
     elif memory is not None and memory.available is not None and memory.total > MEMORY * memory.available:
         yield Caution(

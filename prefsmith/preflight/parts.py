@@ -37,6 +37,7 @@ from prefsmith.preflight.work import Load, load_of, measured_pace, scored_tokens
 from prefsmith.train.folder import refuse_taken
 from prefsmith.train.monitor import peak_memory_bytes
 from prefsmith.train.objective import Objective
+from prefsmith.train.room import is_out_of_memory
 
 Tell = Callable[[str], None]
 
@@ -210,5 +211,7 @@ def _measure(parts: Parts, process: int) -> None:
         parts.memory = estimate(models, longest, parts.load.work.largest, scored, process=process)
         with _noting(parts):
             parts.pace = measured_pace(parts.config, objective, models, stream, parts.load.work)
-    except torch.OutOfMemoryError:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         parts.out_of_memory = True

@@ -1,10 +1,11 @@
 """The training loop, from top to bottom."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.stream import Step, Stream
 from prefsmith.errors import Interrupted
 from prefsmith.model.moving import MovingReference
@@ -13,8 +14,9 @@ from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, random_state
 from prefsmith.train.monitor import MetricsLog, as_row, peak_memory_bytes, require_finite, require_same_start
 from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
+from prefsmith.train.room import OutOfRoom, budget_that_fits, out_of_memory
 from prefsmith.train.signals import StopSignals
-from prefsmith.train.step import Draw, Scored, accumulate_step
+from prefsmith.train.step import Draw, Scored, accumulate_step, score_step
 
 Row = Mapping[str, object]
 
@@ -88,7 +90,8 @@ class Trainer:
             evaluate_first: whether the evaluation after step `done` is still owed.
 
         Raises:
-            TrainingError: a value is not finite, the start is not the reference, or a checkpoint cannot be written.
+            TrainingError: a value is not finite, the start is not the reference, memory ran out, or a checkpoint cannot
+                be written.
             Interrupted: a signal came; the step was finished and a checkpoint saved.
         """
         with StopSignals() as signals:
@@ -108,8 +111,20 @@ class Trainer:
         return done
 
     def _evaluate(self, number: int) -> None:
-        if self.evaluate is not None:
-            self._show({"step": number, "split": "eval", **self.evaluate(self.states)})
+        if self.evaluate is None:
+            return
+        try:
+            row = self.evaluate(self.states)
+        except OutOfRoom as error:
+            groups = error.groups
+        else:
+            self._show({"step": number, "split": "eval", **row})
+            return
+
+        def look(groups: Sequence[EncodedGroup], budget: int) -> None:
+            score_step(Frozen(self.policy), self.reference, self.objective, groups, budget, states=self.states)
+
+        raise out_of_memory(f"on held-out rows after step {number}", groups, budget_that_fits(groups, look))
 
     def _interrupted(self, signal_number: int, number: int) -> Interrupted:
         folder = self.store.folder.parent
@@ -121,18 +136,16 @@ class Trainer:
         """One optimiser step: gradient, checks, update. The weights move last."""
         started = time.perf_counter()
         sources = [group.group.source for group in step.groups]
-        scored = accumulate_step(
-            self.policy,
-            self.reference,
-            self.objective,
-            step.groups,
-            self.rhythm.token_budget,
-            states=self.states,
-            draw=Draw(self.stream.seed, step.number),
-        )
+        scored = self._accumulate(step)
         if step.number == 1 and self.rhythm.same_start and scored.scores.reference is not None:
             where = f"step 1, rows {', '.join(sources[:3])} and others"
-            require_same_start(scored.scores.policy, scored.scores.reference, where=where, fix=OTHER_REFERENCE)
+            require_same_start(
+                scored.scores.policy,
+                scored.scores.reference,
+                where=where,
+                fix=OTHER_REFERENCE,
+                precision=self.policy.precision,
+            )
         grad_norm = self.optimizer.clip()
         require_finite(step.number, scored.loss, grad_norm, sources)
         learning_rate = self.optimizer.step(step.number)
@@ -140,6 +153,22 @@ class Trainer:
         moved = self.moving is not None and self.moving.step(step.number)
         row = self._row(step, scored, grad_norm, learning_rate, time.perf_counter() - started)
         return {**row, "reference_moved": True} if moved else row
+
+    def _accumulate(self, step: Step) -> Scored:
+        def gradient(groups: Sequence[EncodedGroup], budget: int) -> Scored:
+            draw = Draw(self.stream.seed, step.number)
+            return accumulate_step(
+                self.policy, self.reference, self.objective, groups, budget, states=self.states, draw=draw
+            )
+
+        try:
+            return gradient(step.groups, self.rhythm.token_budget)
+        except OutOfRoom as error:
+            groups = error.groups
+        kept = self.optimizer.room_to_come()
+        fits = budget_that_fits(groups, gradient)
+        del kept
+        raise out_of_memory(f"in step {step.number}", groups, fits)
 
     def save(self, number: int, *, unevaluated: bool = False) -> None:
         """Write a checkpoint after step `number`; `unevaluated` says that its evaluation is still owed."""

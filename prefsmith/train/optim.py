@@ -59,6 +59,12 @@ class Optimizer:
         self.adamw.zero_grad(set_to_none=True)
         return rate
 
+    def room_to_come(self) -> list[Tensor]:
+        """As much memory as the averages of the first step are going to take; nothing once they are there."""
+        if self.adamw.state:
+            return []
+        return [torch.empty_like(weight) for weight in self.weights.values() for _ in range(2)]
+
     def state(self) -> dict[str, Tensor]:
         """AdamW's averages and step counts, by weight and kind."""
         return {

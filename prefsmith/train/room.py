@@ -87,7 +87,7 @@ def out_of_memory(when: str, groups: Sequence[EncodedGroup], fits: int | None) -
     more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
     return TrainingError(
         "train.memory",
-        f"memory ran out {when}, on a micro-batch of {tokens} tokens; the weights were not changed",
+        f"memory ran out {when}, on a micro-batch of {tokens} tokens; every checkpoint is whole",
         where=f"rows {', '.join(rows[:5])}{more}",
         fix=f"go on with --resume train.token_budget={fits}: these rows were tried with it, and it fits"
         if fits is not None
