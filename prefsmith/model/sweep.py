@@ -49,6 +49,18 @@ def parts_of(batch: Batch, vocabulary: int) -> list[Part]:
     return parts
 
 
+def rows_at_once(scored: int, in_a_group: int, vocabulary: int) -> int:
+    """Most rows whose logits exist at a time.
+
+    Args:
+        scored: rows of a micro-batch.
+        in_a_group: rows of its largest group.
+        vocabulary: logits of a row.
+    """
+    kept = in_a_group if in_a_group * vocabulary <= KEPT_ELEMENTS else 0
+    return min(scored, max(1, logprobs.CHUNK_ELEMENTS // vocabulary, kept))
+
+
 @dataclass(frozen=True, slots=True)
 class _Head:
     """The head's layer, and its weight as products take it."""

@@ -11,7 +11,7 @@ activations  what autograd keeps of the forward of one row, counted tensor by te
 transient    what a layer's forward keeps: its backward makes about as much; twice that where layers
              are run again in backward and `activations` are their inputs alone; under DoRA also
              the matrices that one adapted layer makes and gives back                            model/recompute.py
-logits       `CHUNK_ELEMENTS` float32 logits at most, and as many again while they are summed    model/logprobs.py
+logits       float32 logits of some groups, or of one, and as many again while they are summed  model/sweep.py
 process      what Python, its libraries and the rows take on a machine without a GPU, measured
 
 Activations grow with the tokens; attention keeps no matrix of tokens x tokens but a mask of truth values for the second
@@ -34,8 +34,8 @@ from prefsmith.assembly import Models
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.pack import pack
 from prefsmith.model.adapters import scratch_bytes
-from prefsmith.model.logprobs import CHUNK_ELEMENTS
 from prefsmith.model.score import Scorer
+from prefsmith.model.sweep import rows_at_once
 from prefsmith.preflight.facts import Memory
 from prefsmith.preflight.work import computed_tokens
 
@@ -59,7 +59,8 @@ def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *
     tokens = computed_tokens([longest], policy.path)
     kept = saved_bytes(policy, longest) / tokens
     in_layers = saved_bytes(policy.keeping(), longest) / tokens if policy.recomputed else kept
-    rows = min(scored, max(1, CHUNK_ELEMENTS // policy.head.vocabulary))
+    in_a_group = sum(len(each.ids) - each.unscored for each in longest.completions)
+    rows = rows_at_once(scored, in_a_group, policy.head.vocabulary)
     layers = getattr(policy.causal.config.get_text_config(), "num_hidden_layers", None) or 1
     on_gpu = policy.device.type == "cuda"
     parts = {

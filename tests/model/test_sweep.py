@@ -138,6 +138,18 @@ def test_parts_are_whole_groups_in_order_and_no_larger_than_they_may_be(most):
         assert size <= most or part.groups.stop - part.groups.start == 1
 
 
+@pytest.mark.parametrize(("kept", "rows"), [(10**6, 4), (2 * VOCABULARY, 3)])
+def test_how_many_rows_have_logits_at_a_time_is_known_beforehand(monkeypatch, kept, rows):
+    """Three fit in a chunk; a group of four is kept whole if it may be, and is done by three otherwise."""
+    monkeypatch.setattr(sweep, "KEPT_ELEMENTS", kept)
+    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 3 * VOCABULARY)
+    at_once, affine = [], sweep.affine
+    monkeypatch.setattr(sweep, "affine", lambda given, *more: at_once.append(len(given)) or affine(given, *more))
+    head_rows, linear, targets = problem()
+    sweep.sweep(head_rows, linear, targets, parts(1, 1, 1, 1), lambda found, part: slopes_of(found.logprobs, part))
+    assert max(at_once) == sweep.rows_at_once(sum(SIZES), max(SIZES), VOCABULARY) == rows
+
+
 @pytest.mark.parametrize("scale", [1.0, 80.0, 2000.0])
 def test_one_exponential_gives_what_two_give(scale):
     """Also where a softmax has all of its mass on one token, and exponentials of the others are zero."""
