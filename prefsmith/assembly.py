@@ -272,7 +272,8 @@ def describe_stream(config: RunConfig, objective: Objective, stream: Stream, say
         say(f"step {done} was the last: nothing is left to train")
         return
     first, warmup = objective.terms[0].entry, config.optim.warmup_steps
-    labels = "comparisons" if first.kind == "pairwise" else "completions" if first.desirable_only else "ratings"
+    unpaired = "completions" if first.desirable_only else "ratings"
+    labels = {"pairwise": "comparisons", "unpaired": unpaired, "listwise": "ranked lists"}[first.kind]
     steps, most = len(stream), config.train.max_steps
     ends = f"; the rows end before train.max_steps={most}" if most is not None and steps < most else ""
     say(f"{steps} step{'s' * (steps != 1)} of {config.train.pairs_per_step} {labels}{ends}")

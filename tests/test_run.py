@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 from peft import PeftModel
-from planted import WORDS, config_for, pairs, ratings, train
+from planted import WORDS, config_for, examples, pairs, ranked, ratings, train
 from tiny import CHATML, byte_tokenizer, save_model, tiny_llama, word_tokenizer, write_rows
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -241,6 +241,20 @@ def test_real_pairs_on_a_real_model(tmp_path, shared_data):
         run = train(config)
         assert run.metrics[0]["loss"] == pytest.approx(start, rel=1e-9)
         assert AutoModelForCausalLM.from_pretrained(run.folder / "model").config.model_type == "llama"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "words"),
+    [("dpo", pairs, "comparisons"), ("kto", ratings, "ratings"), ("sft", examples, "completions"),
+     ("plackett_luce", ranked, "ranked lists")],
+)  # fmt: skip
+def test_steps_are_of_what_the_loss_reads(tmp_path, name, rows, words):
+    lines = []
+    fit(
+        config_for(tmp_path, rows(20), loss={"name": name}, train={"max_steps": 1, "pairs_per_step": 8}),
+        say=lines.append,
+    )
+    assert f"1 step of 8 {words}" in lines
 
 
 def test_what_is_left_to_train_is_said(tmp_path):
