@@ -62,12 +62,18 @@ class AdapterConfig(Section):
     """Names of the modules to adapt, or `all-linear`. Default: q_proj and v_proj, or what peft knows for the model."""
     feedforward_modules: list[str] | None = None
     """For `ia3`: those of `target_modules` whose inputs are scaled and not their outputs. Default: what peft knows."""
+    init: Literal["default", "gaussian", "pissa"] = "default"
+    """For `lora`: how it begins. `pissa` takes the largest part of each matrix out of the base, and trains that."""
 
     @model_validator(mode="after")
     def _every_setting_is_read(self) -> "AdapterConfig":
         if self.kind == "none":
             return self  # RunConfig says which kind would read what is set
-        idle = {"lora": ("feedforward_modules",), "dora": ("feedforward_modules",), "ia3": ("rank", "alpha", "dropout")}
+        idle = {
+            "lora": ("feedforward_modules",),
+            "dora": ("feedforward_modules", "init"),
+            "ia3": ("rank", "alpha", "dropout", "init"),
+        }
         for key in idle[self.kind]:
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(f"{key} is set, and {self.kind} does not read it: leave it out")
@@ -79,7 +85,10 @@ class AdapterConfig(Section):
 
     def describe(self) -> str:
         """In a few words: `lora, rank 8, alpha 32`."""
-        return f"{self.kind}, rank {self.rank}, alpha {self.alpha:g}" if self.kind in ("lora", "dora") else self.kind
+        if self.kind not in ("lora", "dora"):
+            return self.kind
+        init = "" if self.init == "default" else f", init {self.init}"
+        return f"{self.kind}, rank {self.rank}, alpha {self.alpha:g}{init}"
 
 
 _NO_ADAPTER = AdapterConfig()
@@ -260,6 +269,17 @@ class RunConfig(Section):
             raise ValueError(
                 f"reference.kind is ema, which averages what an adapter adds to weights, and {kind} scales them: "
                 "set adapter.kind=lora or none, or leave reference.kind at auto"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_base_is_where_training_begins(self) -> "RunConfig":
+        implicit = self.reference.path is None and self.reference.kind not in ("frozen", "none")
+        if self.adapter.init == "pissa" and implicit:
+            raise ValueError(
+                f"adapter.init is pissa, which rewrites the base, and reference.kind is {self.reference.kind}: "
+                "the base with the adapter off is not the policy that training begins from; set reference.kind=frozen, "
+                "or name the base again as reference.path"
             )
         return self
 

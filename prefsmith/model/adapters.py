@@ -1,6 +1,7 @@
 """Small trainable weights beside frozen ones, through peft."""
 
 import json
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from peft.utils import (
     TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING,
     TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING,
 )
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -24,6 +26,8 @@ from prefsmith.model.load import Loaded, check_origin, describe_loaded, load_mod
 
 KEEP_THE_BASE = (True, False, None, "gaussian", "orthogonal", "eva", "mica")
 """Values of peft's init_lora_weights under which the base's weights stay as they are."""
+_BEGAN = "prefsmith_began"
+"""Attribute of an adapted model whose base was rewritten: the adapter as it began, which with the base is the model."""
 
 
 def attach(model: PreTrainedModel, config: AdapterConfig, *, seed: int) -> nn.Module:
@@ -42,10 +46,14 @@ def attach(model: PreTrainedModel, config: AdapterConfig, *, seed: int) -> nn.Mo
     with torch.random.fork_rng(), _quiet_peft():
         torch.manual_seed(seed)
         try:
-            return get_peft_model(model, settings)
+            adapted = get_peft_model(model, settings)
         except ValueError as error:
             what, fix = f"peft cannot attach the adapter: {error}", f"this model has {_names(model)}; or all-linear"
             raise ConfigError("adapter.target_modules", what, where="adapter.target_modules", fix=fix) from error
+    if config.init == "pissa":
+        began = {name: each.detach().clone() for name, each in get_peft_model_state_dict(adapted).items()}
+        setattr(adapted, _BEGAN, began)
+    return adapted
 
 
 def _updates_config(model: PreTrainedModel, config: AdapterConfig) -> PeftConfig:
@@ -55,6 +63,7 @@ def _updates_config(model: PreTrainedModel, config: AdapterConfig) -> PeftConfig
         lora_dropout=config.dropout,
         target_modules=config.target_modules or _default_targets(model),
         use_dora=config.kind == "dora",
+        init_lora_weights=True if config.init == "default" else config.init,
         bias="none",
         task_type="CAUSAL_LM",
     )
@@ -305,8 +314,23 @@ def dropout_modules(model: nn.Module) -> list[nn.Module]:
 
 
 def save(model: nn.Module, folder: Path) -> None:
-    """The adapter in peft's format."""
-    cast(PeftModel, model).save_pretrained(str(folder), safe_serialization=True)
+    """The adapter in peft's format. One that rewrote its base is saved as what it adds to the base as it was.
+
+    That is B A - B0 A0, for B0 A0 what it began with: a plain adapter of twice the rank.
+    """
+    began = getattr(model, _BEGAN, None)
+    if began is None:
+        cast(PeftModel, model).save_pretrained(str(folder), safe_serialization=True)
+        return
+    with tempfile.TemporaryDirectory() as place, _quiet_peft():
+        # peft puts the one it began with beside it for a moment, which is what it warns of.
+        warnings.filterwarnings("ignore", "PiSSA changes the base weights", UserWarning)
+        initial = Path(place) / "initial"
+        initial.mkdir()
+        save_file(began, initial / "adapter_model.safetensors")
+        cast(PeftModel, model).save_pretrained(
+            str(folder), safe_serialization=True, path_initial_model_for_weight_conversion=str(initial)
+        )
 
 
 @contextmanager

@@ -245,6 +245,8 @@ def test_ia3_asks_for_modules_where_peft_knows_none(build):
         ({"kind": "ia3", "dropout": 0.1}, "dropout is set, and ia3 does not read it"),
         ({"kind": "lora", "feedforward_modules": []}, "feedforward_modules is set, and lora does not read it"),
         ({"kind": "dora", "feedforward_modules": ["o"]}, "feedforward_modules is set, and dora does not read it"),
+        ({"kind": "dora", "init": "pissa"}, "init is set, and dora does not read it"),
+        ({"kind": "ia3", "init": "gaussian"}, "init is set, and ia3 does not read it"),
         ({"kind": "ia3", "target_modules": ["k_proj"], "feedforward_modules": ["down_proj"]}, "names down_proj"),
     ],
 )  # fmt: skip
@@ -346,3 +348,40 @@ def test_biases_that_were_trained_in_place_do_not_come_off(base):
     assert open_reader(base / "adapter", device="cpu").base is None
     with pytest.raises(ConfigError, match="no adapter can be taken off"):
         reference_of(str(base / "adapter"), open_reader(base / "adapter"), device="cpu", template="auto")
+
+
+@pytest.mark.parametrize(("init", "same"), [("default", True), ("gaussian", True), ("pissa", False)])
+def test_how_an_adapter_begins(init, same):
+    """Only what leaves the base alone begins at its very bits."""
+    model = attached(init=init)
+    assert torch.equal(logits(model), logits(tiny_llama())) is same
+    torch.testing.assert_close(logits(model), logits(tiny_llama()), rtol=0, atol=1e-5)
+    with adapters.adapter_off(model):
+        assert torch.equal(logits(model), logits(tiny_llama())) is same
+    kept = base_weights(model)["model.layers.0.self_attn.q_proj.weight"]
+    sizes = torch.linalg.svdvals(tiny_llama().model.layers[0].self_attn.q_proj.weight.detach())
+    expected = sizes if same else torch.cat([sizes[8:], torch.zeros(8)])
+    torch.testing.assert_close(torch.linalg.svdvals(kept.detach()), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_what_rewrote_its_base_is_saved_as_what_it_adds_to_it(tmp_path, build, family):
+    model = trained(attached(init="pissa", rank=3, model=build(family)))
+    before = logits(model)
+    adapters.save(model, tmp_path)
+    assert torch.equal(logits(model), before)
+    again = PeftModel.from_pretrained(build(family), tmp_path).eval()
+    assert adapters.describe(again) == "lora, rank 6, alpha 64"
+    torch.testing.assert_close(logits(again), before, rtol=0, atol=2e-5)
+    with adapters.adapter_off(again):
+        assert torch.equal(logits(again), logits(build(family)))
+
+
+@pytest.mark.parametrize("kind", ["auto", "adapter_off", "cached", "ema"])
+def test_a_rewritten_base_is_no_reference(kind):
+    settings = {"adapter": {"kind": "lora", "init": "pissa"}, "reference": {"kind": kind}}
+    with pytest.raises(ValueError, match=f"reference.kind is {kind}: the base with the adapter off is not the policy"):
+        RunConfig.model_validate(settings)
+    for reference in ({"kind": "frozen"}, {"path": "base"}, {"kind": "none"}):
+        RunConfig.model_validate({**settings, "reference": reference})
+    RunConfig.model_validate({**settings, "adapter": {"kind": "lora", "init": "gaussian"}})

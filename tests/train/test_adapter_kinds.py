@@ -8,6 +8,7 @@ from planted import config_for, pairs, train
 from safetensors.torch import load_file
 
 from prefsmith import report
+from prefsmith.methods.merge import merge_adapter
 from prefsmith.model import adapters
 from prefsmith.preflight.parts import put_together
 from prefsmith.preflight.survey import preflight
@@ -81,3 +82,21 @@ def test_matrices_that_dora_makes_and_gives_back_do_not_grow_with_the_tokens(tmp
     # Beside what LoRA keeps: the base's result, the product with its length, and their factors, in two layers.
     per_token = (estimates["dora"].activations - estimates["lora"].activations) / parts.load.work.largest
     assert 0 < per_token < 2 * 4 * 32 * 4
+
+
+@pytest.mark.parametrize("reference", ["frozen", "path"])
+def test_an_adapter_that_rewrites_its_base_trains_beside_another_reference(tmp_path, reference):
+    """Interrupted, it goes on to the same bits, and what it leaves loads on the base as it was."""
+    named = {"kind": "frozen"} if reference == "frozen" else {"path": str(tmp_path / "base")}
+    sections = {"adapter": {"kind": "lora", "init": "pissa"}, "reference": named}
+    first = train(config(tmp_path, "lora", steps=2, **sections))
+    assert first.metrics[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
+    (tmp_path / "run").rename(tmp_path / "parts")
+    train(config(tmp_path, "lora", steps=4, **sections))
+    train(
+        config(tmp_path, "lora", steps=4, **sections).model_copy(update={"out": str(tmp_path / "parts")}), resume=True
+    )
+    one, other = (load_file(tmp_path / name / "model" / "adapter_model.safetensors") for name in ("run", "parts"))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    merged = merge_adapter(str(tmp_path / "run"), tmp_path / "merged", device="cpu")
+    assert merged.adapter == "lora, rank 16, alpha 64" and merged.drift.largest < 1e-4
