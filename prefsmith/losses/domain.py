@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from prefsmith.losses.registry import Domain, Losses, Noise, State, Term
+from prefsmith.losses.registry import Entry, Losses, Noise, State, Term
 from prefsmith.types import Labels, SequenceScores
 
 
@@ -18,7 +18,7 @@ def evaluate(
     With x the policy's log-probabilities and c the nearest point of the domain, the value outside is
     L(c) + L'(c) (x - c): the tangent, so that gradients stay what they are at the border and nothing overflows.
     """
-    inside, outside = _nearest_inside(scores, term.entry.domain)
+    inside, outside = _nearest_inside(scores, term.entry)
     if outside == 0:
         return term(scores, labels, state, noise), 0
 
@@ -32,9 +32,11 @@ def evaluate(
     return at(straight) + rise.detach(), outside
 
 
-def _nearest_inside(scores: SequenceScores, domain: Domain) -> tuple[Float64[Tensor, " seq"], int]:
+def _nearest_inside(scores: SequenceScores, entry: Entry) -> tuple[Float64[Tensor, " seq"], int]:
     """The policy's log-probabilities brought into the domain, and how many had to move."""
-    centre = torch.zeros_like(scores.policy) if scores.reference is None else scores.reference
+    # In a mixture there is a reference also for a loss that reads none: its domain is not measured from there.
+    reference = scores.reference if entry.needs_reference else None
+    centre, domain = torch.zeros_like(scores.policy) if reference is None else reference, entry.domain
     size = scores.tokens.to(centre) if domain.per_token else torch.ones_like(centre)
     low, high = domain.low * size, domain.high * size
     away = scores.policy - centre

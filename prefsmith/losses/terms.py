@@ -16,7 +16,8 @@ from prefsmith.types import Preferences, Rankings, SequenceScores
 @loss(
     "nll",
     kind="pairwise",
-    soft_labels="a cross-entropy: the optimum gives the sides of a pair in the ratio p to 1 - p",
+    soft_labels="a cross-entropy: the optimum gives the sides of a pair in the ratio p / tokens_w to "
+    "(1 - p) / tokens_l, or with length_norm=none p to 1 - p",
     neutral_tie=False,
     first_move=(1, 0),
 )
@@ -28,9 +29,10 @@ def nll(scores: SequenceScores, prefs: Preferences, *, length_norm: Literal["non
     with avg the policy's mean log-probability per scored token, or with length_norm=none the sum over tokens, and p
     the probability that chosen is better.
 
-    The loss is smallest where the policy gives nothing but the completions that it is shown, each as often as it is
-    the better one: on its own it is fine-tuning on chosen. Beside `dpo` it is RPO, or iterative reasoning preference
-    optimisation (IRPO). The mean goes over pairs, each counts the same; others normalise by
+    The loss is smallest where the policy gives nothing but the completions that it is shown, in proportion to how often
+    each is the better one; with `token` that is divided by its number of tokens, which favours short ones. On its own
+    it is fine-tuning on chosen. Beside `dpo` it is RPO, or iterative reasoning preference optimisation (IRPO). The mean
+    goes over pairs, each counts the same; others normalise by
 
         TRL               tokens of the device's batch
         LLaMA-Factory     tokens of the completion, then pairs
@@ -132,7 +134,9 @@ def _constraint_start(scores: SequenceScores, rankings: Rankings, *, least: floa
     start=_constraint_start,
     first_move=None,
 )
-def constraint(scores: SequenceScores, rankings: Rankings, *, least: Annotated[float, Range()] = 0.0) -> ListLosses:
+def constraint(
+    scores: SequenceScores, rankings: Rankings, *, least: Annotated[float, Range(open_low=True, open_high=True)] = 0.0
+) -> ListLosses:
     """Hold the mean score of what the policy says above a bound, as a term beside another loss.
 
         L = max(0, least - E)

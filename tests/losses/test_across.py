@@ -62,6 +62,30 @@ def test_a_large_beta_prime_is_the_mean_and_a_small_one_the_best_pair(margins):
     assert plain.min() - 1e-12 <= best <= plain.min() + small * math.log(len(margins)) + 1e-12
 
 
+@pytest.mark.parametrize("prime", [1e6, 1e9, 1e15])
+def test_a_large_beta_prime_costs_no_digits(prime):
+    """beta' times the rounding of a logarithm near 0 was 0.07 of 0.70 at 1e15, and everything beyond."""
+    margins = (3.0, -1.0, -8.0)
+    exact = value("dpo", column(*margins), column(0.0, 0.0, 0.0))
+    spread = (exact - exact.mean()).square().mean() / (2 * prime)  # the next term of the series
+    found = of_margins("dr_dpo", margins, beta_prime=prime)
+    assert found.tolist() == pytest.approx([(exact.mean() - spread).item()] * 3, rel=1e-14)
+
+
+@given(st.lists(MARGIN, min_size=2, max_size=5), st.floats(0.05, 5))
+def test_the_two_ways_to_the_robust_mean_agree(margins, prime):
+    """For losses near each other and for losses far apart, in value and in slope."""
+    each = value("dpo", column(*margins), column(*[0.0] * len(margins)))
+    half = (column(*margins) / 2).requires_grad_(True)
+    found = value("dr_dpo", half, -half, beta_prime=prime)
+    shares = (-each / prime).softmax(0)
+    plain = -0.1 * torch.sigmoid(-0.1 * column(*margins))
+    assert found[0].item() == pytest.approx(
+        -prime * (torch.logsumexp(-each / prime, 0).item() - math.log(len(margins))), rel=1e-12
+    )
+    assert torch.autograd.grad(found[0], half)[0].tolist() == pytest.approx((2 * shares * plain).tolist(), rel=1e-10)
+
+
 @pytest.mark.parametrize("prob", [0.2, 0.5, 0.9])
 def test_one_robust_pair_is_dpo_with_its_probability(prob):
     assert value("dr_dpo", -0.4, -0.9, prob=prob) == pytest.approx(value("dpo", -0.4, -0.9, prob=prob), rel=1e-14)
@@ -191,7 +215,8 @@ def test_the_mean_is_over_what_was_kept():
 
 
 @pytest.mark.parametrize(
-    ("pairs", "rho", "dropped"), [(5, 0.2, 1), (4, 0.2, 0), (9, 0.4, 3), (100, 0.29, 29), (3, 0.99, 2)]
+    ("pairs", "rho", "dropped"),
+    [(5, 0.2, 1), (4, 0.2, 0), (9, 0.4, 3), (100, 0.29, 29), (3, 0.99, 2), (3, 1 - 1e-12, 2)],
 )
 def test_as_many_are_left_out_as_asked(pairs, rho, dropped):
     draws = torch.rand(pairs, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -52,6 +52,15 @@ def test_exo_weighs_by_the_policy_and_not_by_the_label(u, prob):
     assert value("exo", u, 0.0, beta=1.0, prob=prob) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("prob", [0.0, 1.0])
+def test_exo_keeps_the_digits_of_a_small_epsilon(prob):
+    """Caught where 1 - epsilon is rounded to 1 and its complement to 0."""
+    start = -math.log(2) - 0.5 * math.log(1e-20)
+    assert value("exo", 0.0, 0.0, prob=prob, epsilon=1e-20) == pytest.approx(start, rel=1e-14)
+    better = math.log(1e20) * (2 * prob - 1)
+    assert value("exo", better, 0.0, prob=prob, beta=1.0, epsilon=1e-20) == pytest.approx(0, abs=1e-14)
+
+
 @pytest.mark.parametrize("name", ["exo", "apo_zero", "apo_down"])
 def test_bounded_losses_stay_so_far_out(name):
     for sides in ((1e5, -1e5), (-1e5, 1e5)):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from losses.pair import best_margin, comparisons, logit, scores_at, value
+from losses.pair import best_margin, comparisons, logit, scores_at, slopes, value
 from losses.worlds import column
 
-from prefsmith.losses import resolve
+from prefsmith.losses import LOSSES, resolve
 from prefsmith.types import PerToken, Preferences, SequenceScores
 
 NATS = st.lists(st.tuples(st.floats(-3, 0), st.floats(-3, 0)), min_size=1, max_size=6)
@@ -92,6 +92,13 @@ def test_r_dpo_asks_more_of_a_win_of_the_shorter_answer():
     shorter, longer = (value("r_dpo", 0.0, 0.0, more={"tokens": each}) for each in ((5, 9), (9, 5)))
     assert longer < math.log(2) < shorter
     assert best_margin("r_dpo", prob=0.8, more={"tokens": (9, 5)}) == pytest.approx((logit(0.8) - 0.05 * 4) / 0.1)
+
+
+def test_a_tie_under_r_dpo_is_no_tie_where_lengths_differ():
+    """Equal judgements of unequal lengths say that the shorter answer is the better one."""
+    assert slopes("r_dpo", 0.0, 0.0, prob=0.5, more={"tokens": (9, 5)})[0] > 0
+    assert slopes("r_dpo", 0.0, 0.0, prob=0.5, more={"tokens": (7, 7)}) == (0.0, 0.0)
+    assert not LOSSES["r_dpo"].neutral_tie
 
 
 def test_r_dpo_recovers_a_planted_reward_from_a_judge_who_likes_length():

@@ -7,6 +7,7 @@ import torch
 from losses.slopes import at, sequence_scores
 from losses.worlds import column, lists, pairs
 
+from prefsmith.errors import ConfigError
 from prefsmith.losses import resolve
 
 
@@ -18,12 +19,13 @@ def test_nll_is_the_cross_entropy_of_the_better_side(length_norm, size):
 
 
 @pytest.mark.parametrize("prob", [0.2, 0.5, 0.9])
-def test_nll_alone_gives_the_sides_in_the_ratio_of_the_label(prob):
-    """A policy over two outcomes: the optimum is (p, 1 - p)."""
-    logits = column(math.log(prob / (1 - prob)), 0.0).requires_grad_()
-    scores = sequence_scores([0.0, 0.0])
+@pytest.mark.parametrize(("length_norm", "size"), [("token", (3, 5)), ("none", (1, 1))])
+def test_nll_alone_gives_the_sides_in_the_ratio_of_the_label(prob, length_norm, size):
+    """A policy over two outcomes: the optimum is p / tokens_w to (1 - p) / tokens_l, or p to 1 - p for sums."""
+    logits = column(math.log(prob / size[0]), math.log((1 - prob) / size[1])).requires_grad_()
+    scores = sequence_scores([0.0, 0.0], tokens=(3, 5))
     scores = type(scores)(logits.log_softmax(0), None, scores.tokens)
-    resolve("nll", {})(scores, pairs((0, 1), prob=prob)).sum().backward()
+    resolve("nll", {"length_norm": length_norm})(scores, pairs((0, 1), prob=prob)).sum().backward()
     assert logits.grad.abs().max() < 1e-12
 
 
@@ -58,6 +60,12 @@ def test_a_bound_on_the_score_is_from_below():
     assert gradient[2] < 0 < gradient[1]  # up with the best of the first list, down with its worst
     values, gradient = at("constraint", RATIOS, LISTS, least=mean - 0.25)
     assert values.tolist() == [0.0, 0.0] and gradient.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("least", ["inf", "-inf", "nan"])
+def test_a_bound_that_is_no_number_is_refused(least):
+    with pytest.raises(ConfigError, match="is not a number"):
+        resolve("constraint", {"least": least})
 
 
 def test_lists_count_by_their_data_weight():

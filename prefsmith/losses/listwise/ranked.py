@@ -41,7 +41,7 @@ def plackett_luce(scores: SequenceScores, rankings: Rankings, *, beta: Positive 
 
     with D the log-ratio log policy - log reference in nats; the sum goes over all items but those of the last tier.
     Items of one tier are each drawn from their tier and everything below it (Breslow's form for ties). Items of the
-    last tier are what nobody ranked: a list of which only the best is known is best against each of the rest.
+    last tier are what nobody ranked: where only the best of a list is known, it has to win against all the rest.
 
     With two items it is `dpo`, and 0 for a tie. A list alone has no minimum: its margins grow for as long as training
     goes on. Over many rankings drawn with utilities u the loss is smallest where the beta D of a prompt differ from u
@@ -130,7 +130,7 @@ def lipo(
 
     A list alone has no minimum: the margins grow for as long as training goes on. Pairs far from the top of the
     policy's order weigh little, so the loss cares for the best answers above all. Use it for long lists with scores;
-    for pairs `dpo` is the same up to a factor, and `infonca` has an optimum for every list.
+    for two items `dpo` is the same up to a factor that the scores set, and `infonca` has an optimum for every list.
 
     Args:
         scores: log-probabilities of every completion under policy and reference, in nats.

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float64
+from torch import Tensor
 
 from prefsmith.losses.pairwise.margin import Margins, cross_entropy, log_two, margin
 from prefsmith.losses.registry import Memory, Noise, NonNegative, Positive, Range, loss
@@ -54,8 +56,18 @@ def dr_dpo(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 0.1, 
         whole step, so that the result does not depend on how it is divided.
     """
     each = cross_entropy(beta * margin(scores, prefs), prefs.prob)
-    share = prefs.weight.log() - prefs.weight.sum().log()
-    return (-beta_prime * torch.logsumexp(share - each / beta_prime, 0)).expand(len(each))
+    return _soft_least(each, prefs, beta_prime).expand(len(each))
+
+
+def _soft_least(each: Margins, prefs: Preferences, beta_prime: float) -> Float64[Tensor, ""]:
+    """-beta' log(mean of exp(-each / beta'))."""
+    counted = prefs.weight > 0
+    each, share = each[counted], prefs.weight[counted].log() - prefs.weight.sum().log()
+    middle = (share.exp() * each).sum().detach()
+    nearer = (middle - each) / beta_prime
+    if nearer.abs().max() < 0.1:  # the logarithm of a number near 1, whose digits a large beta' would lose
+        return middle - beta_prime * torch.log1p((share.exp() * torch.expm1(nearer)).sum())
+    return -beta_prime * torch.logsumexp(share - each / beta_prime, 0)
 
 
 @loss("aot", kind="pairwise", needs=("reference",), across_step=True, start=log_two, first_move=(1, -1))
@@ -182,8 +194,9 @@ def beta_dpo(
 def _kept(h: Margins, prefs: Preferences, state: Mapping[str, float], noise: Noise | None, rho: float) -> Margins:
     """1 for a pair that is kept, 0 for one left out. The largest of log weight + Gumbel noise are a draw by weight."""
     counted = prefs.weight > 0
-    dropped = math.floor(round(rho * int(counted.sum()), 9))  # 0.29 of 100 is 29, whatever binary fractions say
-    if noise is None or state["deviation"] == 0 or dropped == 0:
+    many = int(counted.sum())
+    dropped = min(math.floor(round(rho * many, 9)), many - 1)  # 0.29 of 100 is 29, whatever binary fractions say
+    if noise is None or state["deviation"] == 0 or dropped < 1:
         return torch.ones_like(h)
     key = -((h - state["mean"]) / state["deviation"]).square() / 2 - (-noise.log()).log()
     key = torch.where(counted, key, torch.full_like(key, math.inf))  # a pair of weight 0 takes nobody's place

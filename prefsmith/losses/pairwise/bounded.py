@@ -99,13 +99,14 @@ def apo_down(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 0.1
     return torch.sigmoid(beta * chosen) + torch.sigmoid(-beta * (chosen - rejected))
 
 
-def _clipped(prefs: Preferences, epsilon: float) -> Margins:
-    return prefs.prob.clamp(epsilon, 1 - epsilon)
+def _clipped(prefs: Preferences, epsilon: float) -> tuple[Margins, Margins]:
+    """q and 1 - q, each by itself: 1 - q would lose the digits of a small epsilon."""
+    return prefs.prob.clamp(epsilon, 1 - epsilon), (1 - prefs.prob).clamp(epsilon, 1 - epsilon)
 
 
 def _exo_start(scores: SequenceScores, prefs: Preferences, *, beta: float, epsilon: float) -> Margins:
-    target = _clipped(prefs, epsilon)
-    return -math.log(2) - 0.5 * (target.log() + (1 - target).log())
+    q, other = _clipped(prefs, epsilon)
+    return -math.log(2) - 0.5 * (q.log() + other.log())
 
 
 @loss(
@@ -148,9 +149,9 @@ def exo(
         belong to probabilities which sum to 1, and so has a sharper one; here they do.
     """
     u = beta * margin(scores, prefs)
-    q = _clipped(prefs, epsilon)
+    q, other = _clipped(prefs, epsilon)
     log_win, log_loss = F.logsigmoid(u), F.logsigmoid(-u)
-    return torch.sigmoid(u) * (log_win - q.log()) + torch.sigmoid(-u) * (log_loss - (1 - q).log())
+    return torch.sigmoid(u) * (log_win - q.log()) + torch.sigmoid(-u) * (log_loss - other.log())
 
 
 @loss(
@@ -219,8 +220,8 @@ def bco(scores: SequenceScores, prefs: Preferences, state: State, *, beta: Posit
         r = beta D - d
 
     with D the log-ratio log policy - log reference of one side in nats, s the logistic function, p the probability that
-    chosen is better, and d the mean of beta D over all completions of all steps before, without gradient. At the first
-    step d = 0.
+    chosen is better, and d the mean of beta D over all completions of all steps before, weighted by the data and
+    without gradient. At the first step d = 0.
 
     The minimum is at beta D_w - d = logit(p) and beta D_l - d = -logit(p); a hard label has none. Since d follows the
     rewards, both sides may drift together. Use it where pairs come from thumbs up and down; for ratings without pairs
@@ -261,7 +262,7 @@ def dpo_norm(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 5.0
     probability that chosen is better.
 
     The minimum is at u = logit(p); a hard label has none. A long answer moves no further than a short one by being
-    long. Use it where chosen answers are long because they are long; the policy that it finds is not that of `dpo`.
+    long. Use it where answers were chosen for their length; the policy that it finds is not that of `dpo`.
 
     Args:
         scores: log-probabilities of every completion under policy and reference, in nats.

@@ -58,8 +58,9 @@ def fdpo(
         One non-negative loss per comparison, in nats.
 
     Source:
-        Wang et al. 2023, arXiv:2309.16240 (f-DPO). TRL caps the exponent of alpha and not that of forward_kl, which
-        overflows; here both are computed as they stand down to D = -600 nats.
+        Wang et al. 2023, arXiv:2309.16240 (f-DPO). Its alpha divergence has g(D) = (1 - e^(-a D)) / a: a is 1 - alpha
+        here, and TRL, which had a in earlier versions, has our alpha in 1.16. TRL caps the exponent of alpha and not
+        that of forward_kl, which overflows; here both are computed as they stand down to D = -600 nats.
     """
     chosen, rejected = (_derivative(ratio, divergence, alpha) for ratio in log_ratios(scores, prefs))
     return cross_entropy(beta * (chosen - rejected), prefs.prob)

@@ -111,6 +111,7 @@ def _r_dpo_start(scores: SequenceScores, prefs: Preferences, *, beta: float, alp
     kind="pairwise",
     needs=("reference",),
     soft_labels="the optimum is beta h = logit(p) - alpha (tokens_w - tokens_l)",
+    neutral_tie=False,
     start=_r_dpo_start,
     first_move=(1, -1),
 )

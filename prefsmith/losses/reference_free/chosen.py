@@ -64,8 +64,8 @@ def cpo(
         One loss per comparison, in nats.
 
     Source:
-        Xu et al. 2024, arXiv:2401.08417. TRL takes the mean over tokens in the likelihood part, as our default does.
-        The probability is ours.
+        Xu et al. 2024, arXiv:2401.08417. In the likelihood part TRL takes the mean over the tokens of the batch, our
+        default is that over a completion's. The probability is ours.
     """
     chosen, rejected = scores.policy[prefs.chosen], scores.policy[prefs.rejected]
     preference = cross_entropy(beta * (chosen - rejected), prefs.prob)
@@ -94,9 +94,9 @@ def orpo(scores: SequenceScores, prefs: Preferences, *, lam: NonNegative = 0.1) 
     with avg the policy's mean log-probability per scored token, s the logistic function and p the probability that
     chosen is better.
 
-    The odds part is smallest at x = logit(p), the likelihood part where the policy gives only what was chosen; with a
-    hard label both fall without end. Use it in place of supervised fine-tuning, from a model that has not had any;
-    with a model that has, `simpo` or `dpo` say more with the same pairs.
+    The odds part is smallest at x = logit(p), or without end for a hard label; the likelihood part is smallest where
+    the policy gives only what was chosen. Use it in place of supervised fine-tuning, from a model that has not had any;
+    for a model that has, there are `simpo` and `dpo`.
 
     Args:
         scores: log-probabilities of every completion under the policy, in nats.
@@ -159,8 +159,8 @@ def unlikelihood(scores: SequenceScores, prefs: Preferences, *, alpha: NonNegati
 
     with avg the policy's mean log-probability per scored token.
 
-    There is no minimum: lowering rejected pays without end, and faster than raising chosen, so that a large alpha
-    or a long run ends in a policy that says neither. A baseline to compare with, not one to use.
+    There is no minimum unless alpha is 0: raising chosen pays until it is certain, lowering rejected without end, so
+    that a large alpha or a long run ends in a policy that says neither. A baseline to compare with, not one to use.
 
     Args:
         scores: log-probabilities of every completion under the policy, in nats.
@@ -191,8 +191,8 @@ def simper(scores: SequenceScores, prefs: Preferences) -> Margins:
     with avg the policy's mean log-probability per scored token: exp(avg) is one over the perplexity.
 
     The value lies in [-1, 1], its minimum -1 where chosen is certain and rejected impossible. The pull on a side is
-    exp(avg), so it fades where the policy finds a completion unlikely: safe against collapse, slow where both sides
-    are far from what the policy would say. Use it where there is no time to tune.
+    exp(avg), so it fades where the policy finds a completion unlikely: rejected is not lowered without end, and
+    little is learnt where both sides are far from what the policy would say. Use it where there is no time to tune.
 
     Args:
         scores: log-probabilities of every completion under the policy, in nats.

@@ -67,8 +67,8 @@ def bco_unpaired(
 
     Source:
         Jung et al. 2024, arXiv:2404.04656. There the step's own rewards enter d before it is used; here d is that of
-        the step before. TRL 1.16 leaves d at 0. The paper also weighs undesirable completions by a classifier that
-        tells whose prompts they answer, off by default in TRL: that weight is left out; give one in the data instead.
+        the step before. TRL 1.16 has it no more. The paper also weighs undesirable completions by a classifier that
+        tells whose prompts they answer: that weight is left out; give one in the data instead.
     """
     reward = beta * rated_log_ratio(scores, ratings) - state["mean"]
     return expected(ratings.value, -F.logsigmoid(reward), -F.logsigmoid(-reward))
@@ -88,8 +88,8 @@ def apo_zero_unpaired(scores: SequenceScores, ratings: Ratings, *, beta: Positiv
     with D the log-ratio log policy - log reference in nats, and s the logistic function.
 
     The value lies in [0, 1]. There is no finite minimum, but the pull fades on both sides: it is strongest at the
-    reference. A completion with mixed ratings goes the way of the majority, as for `kto`, whose reference point this
-    has not: it needs no answers to other prompts and looks at nothing beyond the rating. Use it where steps are small.
+    reference. A completion with mixed ratings goes the way of the majority, as for `kto`. There is no reference point
+    z0: it needs no answers to other prompts and looks at nothing beyond the rating. Use it where steps are small.
 
     Args:
         scores: log-probabilities of every completion under policy and reference, in nats.

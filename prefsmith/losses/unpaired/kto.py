@@ -61,8 +61,8 @@ def kto(
         ValueError: there are no mismatched sequences to estimate z0 from.
 
     Source:
-        Ethayarajh et al. 2024, arXiv:2402.01306, eq. 8. The authors and TRL estimate z0 per device batch; we take the
-        whole step, so that the result does not depend on how it is divided.
+        Ethayarajh et al. 2024, arXiv:2402.01306, eq. 8. The authors and TRL estimate z0 from what all devices hold at
+        a time, so that gradient accumulation changes it; we take the whole step, however it is divided.
     """
     if ratings.mismatched is None:
         raise ValueError("kto needs mismatched sequences for its KL term")

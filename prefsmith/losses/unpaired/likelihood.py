@@ -16,8 +16,9 @@ def sft(scores: SequenceScores, ratings: Ratings) -> RatingLosses:
 
         L = -log policy(y|x) / tokens(y)
 
-    On pairs this is Preferred-FT: it learns from the chosen side alone. The minimum, over many samples, is the entropy
-    per token of the completions.
+    On pairs this is Preferred-FT: it learns from the chosen side alone. The minimum, over many samples for a prompt,
+    gives each completion a probability in proportion to its share of the samples divided by its number of tokens:
+    completions of one length become as likely as they are frequent, and short ones are favoured over long ones.
 
     Args:
         scores: log-probabilities of every completion under the policy, in nats.

@@ -169,8 +169,8 @@ FAULTS = (
     Fault(
         "exo's divergence is weighed by the label, not by the policy",
         "losses/pairwise/bounded.py",
-        "torch.sigmoid(u) * (log_win - q.log()) + torch.sigmoid(-u) * (log_loss - (1 - q).log())",
-        "q * (q.log() - log_win) + (1 - q) * ((1 - q).log() - log_loss)",
+        "torch.sigmoid(u) * (log_win - q.log()) + torch.sigmoid(-u) * (log_loss - other.log())",
+        "q * (q.log() - log_win) + other * (other.log() - log_loss)",
         BOUNDED,
     ),
     Fault(
