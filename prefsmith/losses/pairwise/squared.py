@@ -87,10 +87,10 @@ def sppo(
 
     with D the log-ratio log policy - log reference of one side in nats, and p the probability that chosen wins.
 
-    The minimum is at D_w = -D_l = (p - 1/2) / beta: not only the margin but each side has a target, so that a
-    chosen side that falls together with rejected is no optimum. With beta = 0.001 that target is 500 nats, far beyond reach: the loss is then
-    nearly linear, and early stopping takes the place of the minimum. Use it in rounds, where the reference is the model
-    of the round before and p is judged on its answers.
+    The minimum is at D_w = -D_l = (p - 1/2) / beta: not only the margin but each side has a target, so that a chosen
+    side that falls together with rejected is no optimum. With beta = 0.001 that target is 500 nats, far beyond reach:
+    the loss is then nearly linear, and early stopping takes the place of the minimum. Use it in rounds, where the
+    reference is the model of the round before and p is judged on its answers.
 
     Args:
         scores: log-probabilities of every completion under policy and reference, in nats.
