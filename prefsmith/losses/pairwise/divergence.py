@@ -18,7 +18,7 @@ from prefsmith.types import Preferences, SequenceScores
     soft_labels="the optimum is beta (g(D_w) - g(D_l)) = logit(p), with g of the divergence",
     start=log_two,
     first_move=(1, -1),
-    domain=Domain(low=-600.0),
+    domain=Domain(low=-40.0),
 )
 def fdpo(
     scores: SequenceScores,
@@ -60,7 +60,8 @@ def fdpo(
     Source:
         Wang et al. 2023, arXiv:2309.16240 (f-DPO). Its alpha divergence has g(D) = (1 - e^(-a D)) / a: a is 1 - alpha
         here, and TRL, which had a in earlier versions, has our alpha in 1.16. TRL caps the exponent of alpha and not
-        that of forward_kl, which overflows; here both are computed as they stand down to D = -600 nats.
+        that of forward_kl, which overflows; here both are exact down to D = -40 nats, where the gradient is 1e17: the
+        norm of weights in float32 can still hold it.
     """
     chosen, rejected = (_derivative(ratio, divergence, alpha) for ratio in log_ratios(scores, prefs))
     return cross_entropy(beta * (chosen - rejected), prefs.prob)
