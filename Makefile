@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo venv test check docs bench format agreement mutants
+.PHONY: demo venv test check docs bench bench-quick bench-full bench-gate bench-paths format agreement mutants
 venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -28,7 +28,12 @@ check: venv
 docs: venv
 	cd docs && ../$(BIN)/python -m generator
 
-bench: venv
+# prefsmith beside TRL; bench-quick, bench-full and bench-gate are said in docs/speed.md.
+bench bench-quick bench-full bench-gate: venv .venv-agreement/installed
+	cd bench && ../$(BIN)/python -m speed $(patsubst bench-%,%,$@) $(ARGS)
+
+# prefsmith's own three paths, and short texts in one attention call or in many.
+bench-paths: venv
 	$(BIN)/python bench/paths.py
 	$(BIN)/python bench/short_texts.py
 
