@@ -62,13 +62,14 @@ def test_the_words_about_a_range_are_those_of_the_check(key):
     """The last number that the words allow is taken, and the first that they exclude is refused."""
     setting, (section, name) = found(key), key.split(".")
     kind = RunConfig.model_fields[section].annotation
+    beside = {"kind": "ema"} if section == "reference" else {}  # an average alone has a share and a rhythm
     for word, step in (("at least", -1), ("at most", 1), ("above", 0), ("below", 0)):
         if word in setting.limits:
             edge = float(setting.limits.split(f"{word} ")[1].split()[0])
             with pytest.raises(ValueError, match=name):
-                kind.model_validate({name: edge + step})
+                kind.model_validate({**beside, name: edge + step})
             if step:
-                kind.model_validate({name: edge})
+                kind.model_validate({**beside, name: edge})
     for choice in setting.choices:
         kind.model_validate({name: choice})
 

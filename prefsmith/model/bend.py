@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from torch import Tensor
-from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Bend:
 STRAIGHT = Bend()
 
 
-def candidates(config: PretrainedConfig) -> list[Bend]:
+def candidates(config: object) -> list[Bend]:
     """What a model may do by what its configuration says, the simplest first; whether it does is to be seen."""
     scale, divisor, cap = (
         float(value) if isinstance(value := getattr(config, name, None), int | float) and value else None
