@@ -6,7 +6,7 @@ Help texts, starter files and docs are written from it, so none of them can say 
 import math
 import types
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -88,8 +88,13 @@ def _settings(fields: dict[str, FieldInfo]) -> tuple[Setting, ...]:
 
 
 def _setting(key: str, field: FieldInfo) -> Setting:
-    kinds = _alternatives(field.annotation)
+    members = _alternatives(field.annotation)
+    kinds = [get_args(each)[0] if get_origin(each) is Annotated else each for each in members]
     choices = tuple(str(word) for kind in kinds if get_origin(kind) is Literal for word in get_args(kind))
+    if choices and {get_origin(kind) for kind in kinds} != {Literal}:  # a word in the place of a number
+        (number,) = (each for each in members if get_origin(each) is Annotated)
+        limits = f"{_field_bounds(get_args(number)[1])} or {', '.join(choices)}"
+        return Setting(key, field.default, _plain(field.description), _kind(get_args(number)[0]), limits=limits)
     return Setting(
         key,
         field.get_default(call_default_factory=True),

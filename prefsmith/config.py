@@ -5,7 +5,7 @@ The keys of the `loss` section beyond `name` and `weight` are the loss's own set
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -194,8 +194,10 @@ class TrainConfig(Section):
     """Passes over the training rows."""
     max_steps: int | None = Field(default=None, ge=1)
     """Stop after this many steps."""
-    token_budget: int = Field(default=8192, ge=1)
-    """Most tokens of a micro-batch; a single longer group is a micro-batch of its own."""
+    token_budget: Annotated[int, Field(ge=1)] | Literal["auto"] = 8192
+    """Most tokens of a micro-batch; no row may have more. `auto` takes the most that memory holds."""
+    memory_limit: float | None = Field(default=None, gt=0)
+    """For `token_budget=auto`: GiB that the run may take in all. Default: what is free when it begins."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of matrix products. Weights, AdamW's averages, logits and sums stay float32 with `bf16` too."""
     activation_checkpointing: bool = False
@@ -204,6 +206,19 @@ class TrainConfig(Section):
     """Refuse operations that are not reproducible to the bit (on a GPU; a CPU run always is)."""
     seed: int = Field(default=0, ge=0)
     """Determines the order of the rows, the adapter's initial weights, and dropout."""
+
+    @model_validator(mode="after")
+    def _a_limit_is_for_an_automatic_budget(self) -> "TrainConfig":
+        if self.memory_limit is not None and self.token_budget != "auto":
+            raise ValueError(f"memory_limit is set, but token_budget is {self.token_budget}: set token_budget=auto")
+        return self
+
+    @property
+    def budget(self) -> int:
+        """`token_budget` as a number, which it is once the run has begun."""
+        if self.token_budget == "auto":
+            raise ValueError("the token budget is not settled yet")
+        return self.token_budget
 
 
 class CheckpointConfig(Section):

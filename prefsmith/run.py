@@ -42,13 +42,15 @@ from prefsmith.model.generate import Sampling
 from prefsmith.model.moving import MovingReference
 from prefsmith.model.score import Frozen
 from prefsmith.records import Group
+from prefsmith.train.budget import settle
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, lock
 from prefsmith.train.folder import claim, environment, with_folder, write_outcome, write_records
 from prefsmith.train.loop import Rhythm, Row, Trainer
 from prefsmith.train.monitor import MetricsLog, line_of, read_rows
 from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
-from prefsmith.train.reference_pass import SharedFolder, settle
+from prefsmith.train.reference_pass import SharedFolder
+from prefsmith.train.reference_pass import settle as settle_reference
 from prefsmith.train.room import is_out_of_memory, out_of_memory_elsewhere
 
 Watch = Callable[[Row, int], None]
@@ -163,6 +165,7 @@ class _Composition:
         )
         choices["attention"] = models.choice.path
         stream, held = make_stream(config, self.objective, rows, encoder, say)
+        config = self._settle(models, stream, held, choices)
         if checkpoint is not None:
             self._refuse_others(checkpoint, models.identity)
         facts = {**models.facts, "steps": len(stream)}
@@ -209,10 +212,28 @@ class _Composition:
             today = date.today().isoformat()  # chat templates may write it
             return {"date": today, "threads": torch.get_num_threads(), "attention": self.config.model.attention}
         choices = {key: checkpoint.state[key] for key in ("date", "threads", "attention")}
+        choices["token_budget"] = checkpoint.state.get("token_budget")
         if choices["threads"] != torch.get_num_threads():
             self.say(f"  on {choices['threads']} threads, as the run began")
             torch.set_num_threads(choices["threads"])
         return choices
+
+    def _settle(
+        self, models: Models, stream: Stream, held: Sequence[EncodedGroup], choices: dict[str, Any]
+    ) -> RunConfig:
+        """The settings with a token budget that is a number: the one that the run began with, if it was found then."""
+        self.config = settle(
+            self.config,
+            self.objective,
+            models.policy,
+            models.reference,
+            stream,
+            held,
+            self.say,
+            known=choices.get("token_budget"),
+        )
+        choices["token_budget"] = self.config.train.budget
+        return self.config
 
     def _ask_reference(self, models: Models, rows: EncodedSides, checkpoint: Checkpoint | None) -> None:
         """What a cached reference will be asked, before anything moves."""
@@ -221,10 +242,10 @@ class _Composition:
             return
         sha256 = str(models.identity.get("reference", models.identity["model"]))
         root = Path(config.reference.cache).expanduser() if config.reference.cache else cache_root()
-        models.identity["reference's log-probabilities"] = settle(
+        models.identity["reference's log-probabilities"] = settle_reference(
             reference,
             [*rows.train, *rows.held_out],
-            token_budget=config.train.token_budget,
+            token_budget=config.train.budget,
             own=self.folder / "reference.safetensors",
             shared=SharedFolder(root, reference.facts(sha256)),
             say=self.say,
@@ -264,7 +285,7 @@ class _Composition:
                 sampling,
                 step=step,
                 split=split,
-                token_budget=self.config.train.token_budget,
+                token_budget=self.config.train.budget,
             )
 
         return sample
@@ -278,7 +299,7 @@ class _Composition:
         store: CheckpointStore,
         log: MetricsLog,
     ) -> Trainer:
-        config, budget = self.config, self.config.train.token_budget
+        config, budget = self.config, self.config.train.budget
 
         def evaluate(states: States) -> Row:
             return held_out(

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from prefsmith.config import LossConfig, RunConfig
 from prefsmith.errors import ConfigError, nearest
 
+_MEMBERS = ("LossConfig", "constrained-int")  # pydantic's names of what is one of several kinds
 SHORTCUTS = {"model": "model.path", "data": "data.train", "out": "out"}
 
 
@@ -235,7 +236,7 @@ def _as_config_error(error: ValidationError, settings: Settings) -> ConfigError:
     # A union reports every member that the value is not; what is wrong inside the member that it is says more.
     first = next((each for each in details if each["type"] not in ("model_type", "list_type")), details[0])
     # pydantic names the member of a union (LossConfig, list[...]) as a step of the path: it is no key.
-    path = [part for part in first["loc"] if not (isinstance(part, str) and ("[" in part or part == "LossConfig"))]
+    path = [part for part in first["loc"] if not (isinstance(part, str) and ("[" in part or part in _MEMBERS))]
     key = ".".join(str(part) for part in path)
     where = settings.origin([str(part) for part in path])
     others = f" (and {len(details) - 1} more)" if len(details) > 1 and first["loc"][:1] != ("loss",) else ""

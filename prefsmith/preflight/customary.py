@@ -122,8 +122,9 @@ def _ipo(seen: Seen) -> Iterator[Caution]:
 
 def _memory(seen: Seen) -> Iterator[Caution]:
     memory = seen.memory
-    budget = max(1, seen.config.train.token_budget // 2)
-    instead = f"train.token_budget={budget}" + (", or adapter.kind=lora" if seen.config.adapter.kind == "none" else "")
+    budget = seen.config.train.token_budget
+    instead = "a lower data.max_length" if budget == "auto" else f"train.token_budget={max(1, budget // 2)}"
+    instead += ", or adapter.kind=lora" if seen.config.adapter.kind == "none" else ""
     if seen.out_of_memory:
         what = "the first micro-batch does not fit into memory"
         yield Caution("memory", what, "training would end at its first step", instead)

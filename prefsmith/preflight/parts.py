@@ -34,6 +34,7 @@ from prefsmith.preflight.facts import Memory, Pace, Problem, problem_of
 from prefsmith.preflight.lengths import LengthRecord
 from prefsmith.preflight.memory import estimate
 from prefsmith.preflight.work import Load, load_of, measured_pace, scored_tokens
+from prefsmith.train.budget import settle
 from prefsmith.train.folder import refuse_taken
 from prefsmith.train.monitor import peak_memory_bytes
 from prefsmith.train.objective import Objective
@@ -203,6 +204,10 @@ def _make_models(parts: Parts) -> None:
 def _measure(parts: Parts, process: int) -> None:
     objective, models, stream, rows = parts.objective, parts.models, parts.stream, parts.rows
     if objective is None or models is None or stream is None or rows is None:
+        return
+    with _noting(parts):
+        parts.config = settle(parts.config, objective, models.policy, models.reference, stream, parts.held, _silent)
+    if parts.config.train.token_budget == "auto":
         return
     parts.load = load_of(parts.config, objective, stream, models.policy.path)
     try:

@@ -16,20 +16,13 @@ from prefsmith.preflight.facts import Pace, Work
 from prefsmith.train.loop import OTHER_REFERENCE
 from prefsmith.train.monitor import require_same_start
 from prefsmith.train.objective import Objective
+from prefsmith.train.peak import computed_tokens
 from prefsmith.train.step import Scored, accumulate_step
 
 PATIENCE = 10.0
 """Seconds that a measurement may take, as far as a smaller one tells."""
 GROWTH = 4
 """Each measurement runs so many times the tokens of the one before: small ones mostly time what a call costs."""
-
-
-def computed_tokens(groups: Sequence[EncodedGroup], path: Route) -> int:
-    """Tokens that a forward of the groups runs through the model: prompts once, or with each answer, or padded."""
-    if path == "shared":
-        return sum(len(each.prompt) + sum(len(answer.ids) for answer in each.completions) for each in groups)
-    lengths = [len(each.prompt) + len(answer.ids) for each in groups for answer in each.completions]
-    return sum(lengths) if path == "packed" else max(lengths) * len(lengths)
 
 
 def scored_tokens(groups: Sequence[EncodedGroup]) -> int:
@@ -54,7 +47,7 @@ def load_of(config: RunConfig, objective: Objective, stream: Stream, path: Route
         stream: the steps.
         path: how batches are run.
     """
-    budget, first, largest = config.train.token_budget, (), list[EncodedGroup]()
+    budget, first, largest = config.train.budget, (), list[EncodedGroup]()
     most = tokens = unshared = scored = 0
     for number, (_, members) in enumerate(stream.plan):
         groups = [stream.groups[member] for member in members]
@@ -93,7 +86,7 @@ def measured_pace(config: RunConfig, objective: Objective, models: Models, strea
     """
     groups = next(stream.steps()).groups
     own = [replace(each, mismatched=()) for each in groups]
-    batch = [groups[index] for index in plan(own, config.train.token_budget)[0]]
+    batch = [groups[index] for index in plan(own, config.train.budget)[0]]
     timed = [min(batch, key=lambda group: group.tokens)]
     _timed(config, objective, models, timed)  # the first time is longer: kernels and buffers are made
     scored, seconds = _timed(config, objective, models, timed)
@@ -120,7 +113,7 @@ def _timed(
     """What was scored, and seconds."""
     policy = models.policy
     started = time.perf_counter()
-    scored = accumulate_step(policy, models.reference, objective, groups, config.train.token_budget)
+    scored = accumulate_step(policy, models.reference, objective, groups, config.train.budget)
     if policy.device.type == "cuda":
         torch.cuda.synchronize(policy.device)
     seconds = time.perf_counter() - started

@@ -14,7 +14,7 @@ from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.files import sync_folder, write_durably
 from prefsmith.settings import load_settings
 
-DIVISION = ("train.token_budget", "train.activation_checkpointing")
+DIVISION = ("train.token_budget", "train.memory_limit", "train.activation_checkpointing")
 """How a step is divided and what is kept of it: its gradient is the same but for the order of sums."""
 MAY_CHANGE = ("out", "checkpoint.", "evaluate.", "reference.cache", *DIVISION)
 MORE_STEPS = ("train.max_steps", "train.epochs")

@@ -1,6 +1,8 @@
 """Memory that runs out: told apart from faults, with the micro-batch that it ran out on, and what would fit."""
 
+import ctypes
 import gc
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -65,7 +67,7 @@ def budget_that_fits(
     budget = sum(group.tokens for group in groups)
     while budget > least:
         budget = max(least, budget // 2)
-        _let_go()
+        let_go()
         try:
             with room_for(groups):
                 attempt(groups, budget)
@@ -103,8 +105,11 @@ def out_of_memory_elsewhere(error: BaseException) -> TrainingError:
     return TrainingError("train.memory", what, fix=fix)
 
 
-def _let_go() -> None:
-    """Give back what nobody holds any more."""
+def let_go() -> None:
+    """Give back to the system what nobody holds any more."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    if trim is not None:  # glibc's, which keeps what was freed for its own later use
+        trim(0)
