@@ -194,12 +194,7 @@ def make_models(
     """
     probes = _probes([*rows.train, *rows.held_out])
     identity = {"model": digest(loaded.model), "data": encoded_digest(rows.train)}
-    model: nn.Module = loaded.model.eval()
-    if config.adapter.kind != "none":
-        model = adapters.attach(loaded.model, config.adapter, seed=config.train.seed).eval()
-    else:
-        model.requires_grad_(True)
-    require_full_precision(model)
+    model = _trainable(config, loaded)
     policy, choice = choose_path(
         model,
         probes,
@@ -233,6 +228,17 @@ def make_models(
         "reference_sha256": identity.get("reference", identity["model"]) if reference is not None else None,
     }
     return Models(policy, reference, choice, identity, facts)
+
+
+def _trainable(config: RunConfig, loaded: Loaded) -> nn.Module:
+    """The model with its adapter, or with all of its weights to be trained."""
+    model: nn.Module = loaded.model.eval()
+    if config.adapter.kind != "none":
+        model = adapters.attach(loaded.model, config.adapter, seed=config.train.seed).eval()
+    else:
+        model.requires_grad_(True)
+    require_full_precision(model)
+    return model
 
 
 def _activate_dropout(model: nn.Module, objective: Objective) -> None:

@@ -14,9 +14,10 @@ from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, random_state
 from prefsmith.train.monitor import MetricsLog, as_row, peak_memory_bytes, require_finite, require_same_start
 from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
+from prefsmith.train.reduction import Draw
 from prefsmith.train.room import OutOfRoom, budget_that_fits, out_of_memory
 from prefsmith.train.signals import StopSignals
-from prefsmith.train.step import Draw, Scored, accumulate_step, score_step
+from prefsmith.train.step import Scored, accumulate_step, score_step
 
 Row = Mapping[str, object]
 

@@ -8,7 +8,6 @@ gradient; the loss on those, in the order of the stream, which gives one coeffic
 backward with the coefficients.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +19,10 @@ from torch import Tensor
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.pack import labels_of, pack, plan
 from prefsmith.errors import TrainingError
-from prefsmith.losses.domain import evaluate
-from prefsmith.losses.registry import Noise
 from prefsmith.model.logprobs import sum_per_sequence
 from prefsmith.model.score import Asked, Frozen, Scorer, Scores
 from prefsmith.train.objective import Objective, States
+from prefsmith.train.reduction import Draw, Reduction, reduction_of
 from prefsmith.train.room import room_for
 from prefsmith.types import (
     Batch,
@@ -39,20 +37,6 @@ from prefsmith.types import (
     join_preferences,
     join_scores,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """Where the noise of a step comes from: the same for a step whenever and in whatever pieces it is done."""
-
-    seed: int
-    step: int
-
-    def noise(self, term: int, labels: int) -> Noise:
-        """One uniform number in (0, 1) for every label of a term, in stream order."""
-        digest = hashlib.blake2b(f"noise:{self.seed}:{self.step}:{term}".encode(), digest_size=8).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
-        return torch.rand(labels, dtype=torch.float64, generator=generator).clamp(min=torch.finfo(torch.float64).tiny)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,55 +63,6 @@ class Scored:
         return int(self.scores.tokens.sum())
 
 
-@dataclass(frozen=True, slots=True)
-class _Graded:
-    """The objective on some scores and its derivative by every token's."""
-
-    loss: float
-    slopes: TokenSlopes
-    outside: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Reduction:
-    """How the losses of labels become one number, and what the terms are given beside scores and labels."""
-
-    objective: Objective
-    denominators: Sequence[float]
-    states: States
-    draw: Draw | None
-
-    def grade(self, tokens: TokenScores, scores: SequenceScores, labels: tuple[Labels, ...]) -> _Graded:
-        """The objective and its derivative; a term without any data weight in the step counts nothing."""
-        leaf = tokens.policy.clone().requires_grad_(True)
-        kl_leaf = None if tokens.kl is None else tokens.kl.clone().requires_grad_(True)
-        live = replace(
-            scores,
-            policy=sum_per_sequence(leaf, scores.tokens),
-            per_token=None if scores.per_token is None else replace(scores.per_token, policy=leaf),
-            kl=None if kl_leaf is None else sum_per_sequence(kl_leaf, scores.tokens),
-        )
-        total = leaf.new_zeros(())
-        outside = 0
-        for index, (term, view) in enumerate(zip(self.objective.terms, labels, strict=True)):
-            if self.denominators[index] > 0 and len(view):
-                noise = self.draw.noise(index, len(view)) if self.draw and term.entry.random else None
-                values, beyond = evaluate(term, live, view, self.states[index], noise)
-                total = total + term.weight * (view.weight * values).sum() / self.denominators[index]
-                outside += beyond
-        return _Graded(total.item(), _slopes(total, leaf, kl_leaf), outside)
-
-
-def _slopes(total: Tensor, leaf: TokenNats, kl_leaf: TokenNats | None) -> TokenSlopes:
-    """The derivative of the objective, zero where it depends on nothing."""
-    leaves = [leaf] if kl_leaf is None else [leaf, kl_leaf]
-    found: Sequence[Tensor | None] = (
-        torch.autograd.grad(total, leaves, allow_unused=True) if total.requires_grad else [None] * len(leaves)
-    )
-    policy = torch.zeros_like(leaf) if found[0] is None else found[0]
-    return TokenSlopes(policy, found[1] if kl_leaf is not None else None)
-
-
 def accumulate_step(
     policy: Scorer,
     reference: Frozen | None,
@@ -152,7 +87,7 @@ def accumulate_step(
     Raises:
         TrainingError: a score or a loss is not finite; the rows are named.
     """
-    reduction = _reduction(objective, groups, states, draw)
+    reduction = reduction_of(objective, groups, states, draw)
     if objective.two_passes:
         return _two_passes(policy, reference, reduction, groups, token_budget)
     parts: list[Scored] = []
@@ -168,7 +103,7 @@ def accumulate_step(
 class _OnePass:
     """A micro-batch whose groups are graded as their scores come, some at a time."""
 
-    def __init__(self, reduction: _Reduction, groups: Sequence[EncodedGroup], reference: Frozen | None) -> None:
+    def __init__(self, reduction: Reduction, groups: Sequence[EncodedGroup], reference: Frozen | None) -> None:
         self.reduction, self.groups, self.batch = reduction, groups, pack(groups)
         self.reference_nats = None if reference is None else reference.token_nats(self.batch)
         self.parts: list[Scored] = []
@@ -197,14 +132,14 @@ def score_step(
 ) -> Scored:
     """The same without gradient and without noise: the objective on the groups as one step."""
     whole = _score_whole(policy, reference, objective, groups, token_budget)
-    graded = _reduction(objective, groups, states, None).grade(whole.tokens, whole.scores, whole.labels)
+    graded = reduction_of(objective, groups, states, None).grade(whole.tokens, whole.scores, whole.labels)
     return Scored(graded.loss, whole.scores, whole.labels, whole.compared, graded.outside)
 
 
 def _two_passes(
     policy: Scorer,
     reference: Frozen | None,
-    reduction: _Reduction,
+    reduction: Reduction,
     groups: Sequence[EncodedGroup],
     token_budget: int,
 ) -> Scored:
@@ -290,16 +225,6 @@ def _scores(
         confidence=None if tokens.confidence is None else sum_per_sequence(tokens.confidence, lengths) / lengths,
         kl=None if tokens.kl is None else sum_per_sequence(tokens.kl, lengths),
     )
-
-
-def _reduction(
-    objective: Objective, groups: Sequence[EncodedGroup], states: States | None, draw: Draw | None
-) -> _Reduction:
-    denominators = [
-        math.fsum(label.weight for group in groups for label in group.views[term].labels())
-        for term in range(len(objective.terms))
-    ]
-    return _Reduction(objective, denominators, objective.first_states() if states is None else states, draw)
 
 
 def _lengths(group: EncodedGroup) -> list[int]:

@@ -12,7 +12,8 @@ from prefsmith.model.score import PATHS, Frozen, Scorer
 from prefsmith.records import Rating
 from prefsmith.train.monitor import as_row
 from prefsmith.train.objective import Objective
-from prefsmith.train.step import Draw, accumulate_step
+from prefsmith.train.reduction import Draw
+from prefsmith.train.step import accumulate_step
 
 GROUPS = 6
 DRAW = Draw(seed=3, step=7)

@@ -6,7 +6,7 @@ import pytest
 from planted import config_for, pairs
 
 from prefsmith.run import fit
-from prefsmith.train import step
+from prefsmith.train import reduction
 
 
 class Stop(Exception):
@@ -26,9 +26,9 @@ def states_of(monkeypatch, config, **arguments):
         seen.append(state)
         return evaluate(term, scores, labels, state, noise)
 
-    evaluate = step.evaluate
+    evaluate = reduction.evaluate
     with monkeypatch.context() as patch:
-        patch.setattr(step, "evaluate", watched)
+        patch.setattr(reduction, "evaluate", watched)
         fit(config, say=lambda line: None, **arguments)
     return [state for state, _ in groupby(seen)]
 

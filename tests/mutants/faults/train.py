@@ -14,20 +14,20 @@ RESUME = "tests/train/test_resume.py::test_a_signal_at_any_step_changes_nothing"
 FAULTS = (
     Fault(
         "the mean is taken per micro-batch, not over the step",
-        "train/step.py",
+        "train/reduction.py",
         "(view.weight * values).sum() / self.denominators[index]",
         "(view.weight * values).sum() / view.weight.sum()",
         STEP,
     ),
     Fault(
         "all terms share the first one's denominator",
-        "train/step.py",
+        "train/reduction.py",
         ".sum() / self.denominators[index]",
         ".sum() / self.denominators[0]",
         STEP,
     ),
-    Fault("a term's weight is left out", "train/step.py", "total + term.weight * (view", "total + (view", STEP),
-    Fault("data weights are ignored", "train/step.py", "(view.weight * values).sum()", "values.sum()", STEP),
+    Fault("a term's weight is left out", "train/reduction.py", "total + term.weight * (view", "total + (view", STEP),
+    Fault("data weights are ignored", "train/reduction.py", "(view.weight * values).sum()", "values.sum()", STEP),
     Fault(
         "a loss that looks across the step gets one micro-batch at a time",
         "train/step.py",
@@ -51,7 +51,7 @@ FAULTS = (
     ),
     Fault(
         "every step draws the same noise",
-        "train/step.py",
+        "train/reduction.py",
         "noise:{self.seed}:{self.step}:{term}",
         "noise:{self.seed}:{term}",
         NOISE,
