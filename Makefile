@@ -16,7 +16,7 @@ demo: venv
 	$(BIN)/prefsmith demo $(ARGS)
 
 test: venv
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 check: venv
 	$(BIN)/ruff format --check .
