@@ -36,6 +36,14 @@ ARMS = {
         Arm("cached", "prefsmith cached", "ours"),
     )
 }
-CHECKPOINTED = Arm("checkpointed", "prefsmith checkpointed", "ours")
-"""Measured for its memory alone: the reference in every step, activations checkpointed, as TRL's defaults are."""
+MEMORY = {
+    each.key: each
+    for each in (
+        Arm("cached-small", "cached, 1,024 tokens", "ours"),
+        Arm("checkpointed", "checkpointed", "ours"),
+        Arm("checkpointed-small", "checkpointed, 1,024 tokens", "ours"),
+    )
+}
+"""Measured for their memory alone: prefsmith in smaller micro-batches, and with activations checkpointed as in TRL's
+defaults, with the reference in every step."""
 BASELINES = {key: arm for key, arm in ARMS.items() if arm.rival is not None}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .arms import ARMS, CHECKPOINTED, Arm, Side
+from .arms import ARMS, MEMORY, Arm, Side
 from .lengths import Lengths
 from .machine import where
 from .model import ids_of
@@ -161,7 +161,7 @@ def _peaks(sides: dict[Side, Process], sample: Sample) -> dict[str, int]:
     def largest(arm: Arm) -> list[int]:
         return max(_batches(sample, arm), key=lambda batch: max(sample.pairs[index].longest for index in batch))
 
-    arms = [*ARMS.values(), CHECKPOINTED]
+    arms = [*ARMS.values(), *MEMORY.values()]
     return {arm.key: sides[arm.side].ask("peak", arm=arm.key, batch=largest(arm))["peak"] for arm in arms}
 
 

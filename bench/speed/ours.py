@@ -25,7 +25,7 @@ from .exact import exact
 from .model import Ids
 from .padded import Padded
 
-TOKEN_BUDGET = 8192  # of a micro-batch
+TOKEN_BUDGET, SMALL_BUDGET = 8192, 1024  # of a micro-batch
 
 
 class Arms:
@@ -73,10 +73,11 @@ class Arms:
         self.last = "padded" if arm == "padded" else "own"
         if arm == "padded":
             return self.padded.accumulate(batch)
-        reference = self.cached if arm == "cached" else self.reference
-        policy = self.checkpointed if arm == "checkpointed" else self.policy
+        reference = self.cached if arm.startswith("cached") else self.reference
+        policy = self.checkpointed if arm.startswith("checkpointed") else self.policy
+        budget = SMALL_BUDGET if arm.endswith("small") else TOKEN_BUDGET
         groups = [self.groups[index] for index in batch]
-        return accumulate_step(policy, reference, self.objective, groups, TOKEN_BUDGET).loss
+        return accumulate_step(policy, reference, self.objective, groups, budget).loss
 
     def weights(self) -> Sequence[Tensor]:
         """Those that are trained."""

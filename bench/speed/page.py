@@ -55,9 +55,9 @@ batches over unique tokens (every prompt once).
 """
 MEMORY = """
 The most memory that a step takes above what is there between steps (weights, reference, optimiser), gradients included,
-on the arm's largest batch. TRL's defaults checkpoint activations; `prefsmith checkpointed` does too
-(`train.activation_checkpointing`, the reference in every step), no other arm. prefsmith's micro-batches are limited by
-`train.token_budget`, here 8,192, which is more than a step; a smaller one takes less.
+on the arm's largest batch. `prefsmith` and `prefsmith cached` take a step at once (`train.token_budget` is 8,192, more
+than a step has here). The last three are prefsmith too, measured for their memory alone: a budget of 1,024, and
+`train.activation_checkpointing`, with the reference in every step. TRL's defaults checkpoint activations as well.
 """
 SAME = """
 Loss and norm of the gradient on the same two pairs before the first step, in float64 (the weights are the same float32

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from .arms import ARMS, BASELINES, CHECKPOINTED
+from .arms import ARMS, BASELINES, MEMORY
 from .record import Measured, Spread, Whole
 
 
@@ -58,7 +58,7 @@ def seconds(regimes: Mapping[str, Measured]) -> str:
 
 def peaks(regimes: Mapping[str, Measured]) -> str:
     """Memory of every arm."""
-    arms = [*ARMS.values(), CHECKPOINTED]
+    arms = [*ARMS.values(), *MEMORY.values()]
     there = [each for each in regimes.values() if each.peak]
     rows = [[each.title, *(f"{each.peak[arm.key] / 2**20:,.0f}" for arm in arms)] for each in there]
     head = ["peak, MiB", *(arm.title for arm in arms)]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from speed import page, tables
-from speed.arms import ARMS, BASELINES, CHECKPOINTED
+from speed.arms import ARMS, BASELINES, MEMORY
 from speed.gate import fallen
 from speed.record import Measured, Records, Spread, Where, Whole
 from speed.regimes import REGIMES
@@ -36,7 +36,7 @@ def measured():
         operations={"each-step": 4e9, "cached": 3e9},
         seconds=SECONDS,
         rate=[2e10, 3e10, 1e10],
-        peak={arm: 2**20 * place for place, arm in enumerate([*ARMS, CHECKPOINTED.key])},
+        peak={arm: 2**20 * place for place, arm in enumerate([*ARMS, *MEMORY])},
         loss={arm: 2.0 + 2e-6 * place for place, arm in enumerate(ARMS)} | exact,
         norm={arm: 2.0 - 4e-6 * place for place, arm in enumerate(ARMS)} | exact,
         where=WHERE,
