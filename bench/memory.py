@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/memory.py --model MODEL --data pairs.jsonl [settings as for prefsmith train]
 
-A row as the settings are, and one with activation checkpointing. Each run is a process of its own, since a process
-keeps its peak. Prints MiB, the estimate by its parts, and the peak over the estimate.
+A row as the settings are, and rows with activation checkpointing, bf16, and both. Each run is a process of its own,
+since a process keeps its peak. Prints MiB, the estimate by its parts, and the peak over the estimate.
 """
 
 import json
@@ -16,6 +16,8 @@ PROGRAM = str(Path(sys.executable).with_name("prefsmith"))
 ROWS = {
     "as set": (),
     "activation checkpointing": ("train.activation_checkpointing=true",),
+    "bf16": ("train.precision=bf16",),
+    "both": ("train.activation_checkpointing=true", "train.precision=bf16"),
 }
 
 

@@ -373,6 +373,15 @@ def test_what_autograd_keeps_grows_with_tokens_and_holds_no_weights():
     assert saved_bytes(scorer, short) < 512_000
 
 
+def test_rounded_copies_of_weights_do_not_grow_with_the_tokens(tmp_path):
+    whole, low = (
+        preflight(planted.config_for(tmp_path, GOOD, train={"precision": precision})) for precision in ("fp32", "bf16")
+    )
+    assert low.problems == ()
+    # Half the bytes of the weights at most; counted with every row they would be some times all of them.
+    assert low.memory.activations < whole.memory.activations + whole.memory.weights / 2
+
+
 def test_the_parts_of_memory_are_bytes_of_weights(tmp_path):
     full = preflight(planted.config_for(tmp_path, GOOD))
     bytes_ = 4 * full.model.weights

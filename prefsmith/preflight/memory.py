@@ -7,7 +7,8 @@ gradients    bytes of the trained parameters: `.grad` of each is kept over a ste
 optimiser    twice that: AdamW's two averages                                                    train/optim.py
 reference    bytes of its own parameters and buffers; 0 with the adapter off                     model/reference.py
 activations  what autograd keeps of the forward of one row, counted tensor by tensor where it    model/score.py
-             is saved, per token x tokens of the run's largest micro-batch
+             is saved, per token x tokens of the run's largest micro-batch; in bf16 also the
+             rounded copies of weights, which do not grow with the tokens                        model/precision.py
 transient    what a layer's forward keeps: its backward makes about as much; twice that where layers
              are run again in backward and `activations` are their inputs alone; under DoRA also
              the matrices that one adapted layer makes and gives back                            model/recompute.py
@@ -56,9 +57,8 @@ def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *
     policy = models.policy
     trained = _bytes(each for each in policy.model.parameters() if each.requires_grad)
     own = models.reference is not None and models.reference.scorer is not policy
-    tokens = computed_tokens([longest], policy.path)
-    kept = saved_bytes(policy, longest) / tokens
-    in_layers = saved_bytes(policy.keeping(), longest) / tokens if policy.recomputed else kept
+    copies, kept = _kept_bytes(policy, longest)
+    in_layers = _kept_bytes(policy.keeping(), longest)[1] if policy.recomputed else kept
     in_a_group = sum(len(each.ids) - each.unscored for each in longest.completions)
     rows = rows_at_once(scored, in_a_group, policy.head.vocabulary)
     layers = getattr(policy.causal.config.get_text_config(), "num_hidden_layers", None) or 1
@@ -68,7 +68,7 @@ def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *
         "gradients": trained,
         "optimizer": 2 * trained,
         "reference": _model_bytes(models.reference.scorer.model) if own and models.reference is not None else 0,
-        "activations": round(kept * largest),
+        "activations": round(copies + kept * largest),
         "transient": round((2 if policy.recomputed else 1) * in_layers * largest / layers)
         + scratch_bytes(policy.model),
         "logits": LOGITS_AT_ONCE * rows * policy.head.vocabulary * FLOAT,
@@ -77,8 +77,17 @@ def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *
     return Memory(**parts, total=sum(parts.values()), available=available_bytes(policy.device))
 
 
-def saved_bytes(policy: Scorer, group: EncodedGroup) -> int:
-    """Bytes that autograd keeps between forward and backward of one group, weights aside."""
+def _kept_bytes(policy: Scorer, group: EncodedGroup) -> tuple[float, float]:
+    """What autograd keeps whatever the tokens, and of each token."""
+    tokens, once = computed_tokens([group], policy.path), saved_bytes(policy, group)
+    if policy.precision == "fp32":
+        return 0.0, once / tokens
+    twice = saved_bytes(policy, group, group)
+    return max(0.0, 2 * once - twice), (twice - once) / tokens
+
+
+def saved_bytes(policy: Scorer, *groups: EncodedGroup) -> int:
+    """Bytes that autograd keeps between forward and backward of some groups, weights aside."""
     weights = {_place(each) for each in (*policy.model.parameters(), *policy.model.buffers())}
     kept: WeakSet[_Kept] = WeakSet()
 
@@ -88,7 +97,7 @@ def saved_bytes(policy: Scorer, group: EncodedGroup) -> int:
         return saved
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved.tensor):
-        logprobs = policy.token_logprobs(pack([group], mismatched=False))
+        logprobs = policy.token_logprobs(pack(groups, mismatched=False))
     # What was saved for a result that nobody took, as DoRA makes one, is gone by now.
     found = {_place(each.tensor): each.tensor.untyped_storage().nbytes() for each in kept}
     del logprobs
