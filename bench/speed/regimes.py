@@ -52,7 +52,7 @@ REGIMES = {
         Regime("turns", "several turns (700 + 200)", "turns", batch=4, pairs=16),
         Regime("hh", "hh_harmless, real lengths", "hh_harmless", batch=8),
         Regime("hh-32k", "hh_harmless, vocabulary 32k", "hh_harmless", batch=8, vocabulary=32_000),
-        Regime("alpaca", "alpaca_soft, real lengths", "alpaca_soft", batch=4, pairs=16),
+        Regime("alpaca", "alpaca_soft, real lengths", "alpaca_soft", batch=4, pairs=12),
         Regime("long", "short prompt, long answers (30 + 300)", "long", batch=4, pairs=12),
         Regime("single", "chat lengths, one pair a step", "chat", batch=1, pairs=12),
         Regime("chat-32k", "chat lengths, vocabulary 32k", "chat", batch=4, vocabulary=32_000, pairs=12),
