@@ -68,7 +68,8 @@ WHOLE = """
 From the start of the program to its end: imports, reading, tokenising ({vocabulary:,} entries, trained on film
 reviews), reference, {steps} steps of {batch} pairs of hh_harmless, the saved model, and prefsmith's checkpoint and
 report. Ratios are to `prefsmith train` without further settings, which runs the reference in every step; in one epoch a
-reference computed beforehand saves nothing. TRL is told how long its rows are where it sorts: it does not look itself.
+reference scores every row once either way. TRL is told how long its rows are where it sorts: it does not look itself.
+One run each where no spread is shown.
 """
 UNKNOWN = """
 Not measured on a GPU.
