@@ -74,7 +74,7 @@ def refused(result, status, *words):
         (["train", "data.eval_fraction=1"], ["[config.value] data.eval_fraction", "less than 1"]),
         (["train", "loss.weight=0"], ["[config.value] loss.weight"]),
         (["train", "loss=[]"], ["[config.value] loss", "empty list"]),
-        (["train", "loss=dop"], ["[loss.unknown] no loss is called 'dop'", "did you mean 'dpo'?"]),
+        (["train", "loss=dop"], ["[loss.unknown] no loss is called 'dop'", "did you mean 'dpop' or 'dpo'?"]),
         (["train", "loss.bta=1"], ["[loss.setting] dpo has no setting bta", "loss.bta", "did you mean 'beta'?"]),
         (["train", "--loss.beta", "-1"], ["[loss.value] '-1' is not a number in (0, inf)", "where: loss.beta"]),
         (["train", "loss.beta=much"], ["[loss.value] 'much' is not a number"]),

@@ -42,7 +42,8 @@ def test_the_table_has_every_loss_and_fits(run, width):
 
 def test_a_row_says_what_the_registry_says(run):
     out = run("losses", width=120)[1]
-    row = {name: re.search(rf"^  {name}  .*?(?=\n  \S|\n\n)", out, re.M | re.S)[0] for name in ("dpo", "kto", "sft")}
+    found = {name: re.search(rf"^  {name}  .*?(?=\n  \S|\n\n)", out, re.M | re.S)[0] for name in ("dpo", "kto", "sft")}
+    row = {name: " ".join(text.split()) for name, text in found.items()}
     assert "a probability for every pair" in row["dpo"] and "beta=0.1, label_smoothing=0; soft labels]" in row["dpo"]
     assert "looks across the step]" in row["kto"] and "soft" not in row["kto"]
     assert "[no settings]" in row["sft"]
@@ -94,4 +95,4 @@ def test_an_unknown_loss_is_refused_with_the_nearest(run):
     for words in (["dop"], ["dop", "--json"]):
         status, out, err = run("losses", *words)
         assert (status, out) == (2, "")
-        assert "[loss.unknown] no loss is called 'dop'" in err and "did you mean 'dpo'?" in err
+        assert "[loss.unknown] no loss is called 'dop'" in err and "did you mean 'dpop' or 'dpo'?" in err

@@ -18,7 +18,7 @@ from prefsmith.train import loop
 STEPS, STOPPED_AFTER = 10, 7
 PER_STEP = 3
 # So that what a loss remembers has a say, and a bound is crossed.
-SETTINGS = {"dpo_shift": {"f_end": 1.0, "over_steps": 8}, "length": {"most": 1}, "constraint": {"least": 5}}
+SETTINGS = {"dpo_shift": {"f_end": 1.0, "steps": 8}, "length": {"most": 1}, "constraint": {"least": 5}}
 
 
 class Stop(Exception):
