@@ -138,6 +138,8 @@ def _run_tests(copy: Path, tests: Sequence[str]) -> None:
     sys.dont_write_bytecode = True  # a fault of the same length in the same second would be taken for the sound file
     pytest = import_module("pytest")
     words = ["-x", "-q", "-p", "no:cacheprovider", "--tb=short", "--junitxml=report.xml", "-o", "junit_family=xunit1"]
+    # A folder of its own: runs that share one tidy up behind each other, and stumble over it.
+    words += [f"--basetemp={copy.parent / 'temporary'}"]
     # Without the checker of tensor shapes, which stands beside the tests: a test itself has to notice.
     words += ["-o", "addopts=--import-mode=importlib"]
     words += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of plugins that libraries have loaded before
