@@ -1,5 +1,6 @@
 """Groups to batches: which groups share a micro-batch, and the tensors that hold them."""
 
+import heapq
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -33,6 +34,42 @@ def plan(groups: Sequence[EncodedGroup], token_budget: int) -> list[list[int]]:
         else:
             bins.append((size, [index]))
     return [sorted(members) for _, members in bins]
+
+
+def shares(groups: Sequence[EncodedGroup], token_budget: int, processes: int) -> list[list[list[int]]]:
+    """Micro-batches for several processes: as many for each, of about as many tokens, within the budget.
+
+    The largest group goes to the micro-batch with the fewest tokens; there are no more of them than the budget asks
+    for, rounded up to a multiple of the processes. The n-th micro-batches of all processes are of like size, so that
+    those that wait for each other do not wait long. One process gets what `plan` gives.
+
+    Returns:
+        For each process its micro-batches, the largest first; one is empty where there are fewer groups.
+    """
+    if processes == 1 or not groups:
+        return [plan(groups, token_budget) for _ in range(processes)]
+    most = max([token_budget, *(group.tokens for group in groups)])
+    count = -(-len(plan(groups, token_budget)) // processes) * processes
+    level = _levelled(groups, count)
+    while max(size for size, _ in level) > most:
+        count += processes
+        level = _levelled(groups, count)
+    level.sort(key=lambda each: (-each[0], each[1]))
+    dealt = [level[first : first + processes] for first in range(0, count, processes)]
+    # Every other round is dealt backwards, so that no process gets the largest of each.
+    rounds = [each[::-1] if number % 2 else each for number, each in enumerate(dealt)]
+    return [[sorted(members) for _, members in own] for own in zip(*rounds, strict=True)]
+
+
+def _levelled(groups: Sequence[EncodedGroup], count: int) -> list[tuple[int, list[int]]]:
+    """All groups in `count` micro-batches, the largest group first and each where the fewest tokens are."""
+    heap: list[tuple[int, int]] = [(0, place) for place in range(count)]
+    members: list[list[int]] = [[] for _ in range(count)]
+    for index in sorted(range(len(groups)), key=lambda index: (-groups[index].tokens, index)):
+        size, place = heapq.heappop(heap)
+        members[place].append(index)
+        heapq.heappush(heap, (size + groups[index].tokens, place))
+    return [(size, members[place]) for size, place in heap]
 
 
 def pack(groups: Sequence[EncodedGroup], *, mismatched: bool = True) -> Batch:

@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +24,19 @@ from prefsmith.model.measure import Measures
 from prefsmith.model.precision import Precision, computing, require_precision
 from prefsmith.model.recompute import layers_of, recomputed
 from prefsmith.model.sweep import parts_of, sweep
+from prefsmith.model.whole import Whole
 from prefsmith.types import Batch, TokenNats, TokenScores, TokenSlopes
+
+T = TypeVar("T")
 
 Path = Literal["shared", "packed", "padded"]
 PATHS: tuple[Path, ...] = ("shared", "packed", "padded")
 
 Weigh = Callable[[TokenScores, slice], TokenSlopes]
 """Scores of the tokens of some groups of the batch, and which, to the derivative of the objective by each of them."""
+
+_Ends = list[tuple[Tensor, Tensor]]
+"""Where a forward ends, and the derivative of the objective there: what backward begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,9 @@ class Scorer:
         self.device = first.device
         require_precision(self.device, first.dtype, precision)
         self.head = Head(self.causal, precision)
+        self.whole: Whole | None = None
+        """Where it is set, weights are put together in its forward, and every pass takes place in it."""
+        self._inside = False
 
     def describe(self) -> str:
         """The path, the head and what is not float32, in words."""
@@ -119,6 +128,16 @@ class Scorer:
         """Log-probability of each scored token, differentiable, on the model's device."""
         return self.head.logprobs(*self.predictors(batch))
 
+    def within(self, work: Callable[[], T]) -> T:
+        """Do something with the model where its weights are there."""
+        if self.whole is None or self._inside:
+            return work()
+        self._inside = True
+        try:
+            return self.whole(work)
+        finally:
+            self._inside = False
+
     def predictors(self, batch: Batch) -> tuple[Rows, Targets]:
         """The hidden row that predicts each scored token, and the token, in the order of the batch."""
         batch = batch.to(self.device)
@@ -131,7 +150,7 @@ class Scorer:
     @torch.no_grad()
     def token_nats(self, batch: Batch) -> TokenNats:
         """Log-probability of each scored token, without gradient, float64 on the CPU."""
-        return _on_cpu(self.token_logprobs(batch))
+        return _on_cpu(self.within(lambda: self.token_logprobs(batch)))
 
     @torch.no_grad()
     def token_scores(self, batch: Batch, asked: Asked = NOTHING_MORE, reference: "Frozen | None" = None) -> TokenScores:
@@ -145,7 +164,7 @@ class Scorer:
         Raises:
             ConfigError: the two have different vocabularies.
         """
-        return _scores(self._measures(batch, asked, reference))
+        return _scores(self.within(lambda: self._measures(batch, asked, reference)))
 
     def accumulate(
         self, batch: Batch, weigh: Weigh, asked: Asked = NOTHING_MORE, reference: "Frozen | None" = None
@@ -163,17 +182,24 @@ class Scorer:
         Raises:
             ConfigError: the two have different vocabularies.
         """
-        if self.head.linear is not None and not asked.kl:
-            self._sweep(batch, self.head.linear, weigh, confidence=asked.confidence)
-            return
+        linear = self.head.linear
+        if linear is not None and not asked.kl:
+            ends = self.within(lambda: self._sweep(batch, linear, weigh, confidence=asked.confidence))
+        else:
+            ends = self.within(lambda: self._weighed(batch, weigh, asked, reference))
+        there = [(end, slope) for end, slope in ends if end.requires_grad]
+        if there:
+            torch.autograd.backward([end for end, _ in there], [slope for _, slope in there])
+
+    def _weighed(self, batch: Batch, weigh: Weigh, asked: Asked, reference: "Frozen | None") -> _Ends:
+        """Everything forward: what was measured, and the derivative by it."""
         found = self._measures(batch, asked, reference)
         slopes = weigh(_scores(found), slice(0, len(batch.prompts)))
         ends = [(found.logprobs, slopes.policy), (found.kl, slopes.kl)]
-        there = [(end, slope.to(end)) for end, slope in ends if end is not None and slope is not None]
-        torch.autograd.backward([end for end, _ in there], [slope for _, slope in there])
+        return [(end, slope.to(end)) for end, slope in ends if end is not None and slope is not None]
 
-    def _sweep(self, batch: Batch, linear: nn.Linear, weigh: Weigh, *, confidence: bool) -> None:
-        """The head's gradient with its forward; then the body's, from that of its rows."""
+    def _sweep(self, batch: Batch, linear: nn.Linear, weigh: Weigh, *, confidence: bool) -> _Ends:
+        """The head's gradient with its forward: the body's rows, and the derivative by them."""
         rows, targets = self.predictors(batch)
 
         def slopes(found: Measures, groups: slice) -> Tensor:
@@ -182,8 +208,7 @@ class Scorer:
         parts = parts_of(batch, self.head.vocabulary)
         given = rows.detach(), linear, targets, parts, slopes
         by_rows = sweep(*given, bend=self.head.bend, confidence=confidence, precision=self.precision)
-        if rows.requires_grad:
-            rows.backward(by_rows)
+        return [(rows, by_rows)]
 
     def _measures(self, batch: Batch, asked: Asked, reference: "Frozen | None") -> Measures:
         logits = None
@@ -274,7 +299,7 @@ class Frozen:
     def logits_of(self, batch: Batch) -> ReferenceLogits:
         """The body is run now; the logits of a run of the batch's scored tokens are made when they are asked for."""
         with self.looking() as scorer:
-            rows, _ = scorer.predictors(batch)
+            rows, _ = scorer.within(lambda: scorer.predictors(batch))
         return lambda part: self.logits(rows[part])
 
     @torch.no_grad()

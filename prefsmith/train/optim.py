@@ -1,7 +1,7 @@
 """How the weights move: AdamW, a schedule that is a pure function of the step, and clipping."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -85,3 +85,14 @@ class Optimizer:
 def count(weights: Iterable[Tensor]) -> int:
     """Numbers in the weights."""
     return sum(weight.numel() for weight in weights)
+
+
+def square_sum(weights: Iterable[Tensor]) -> float:
+    """Sum of squares of the gradients in this process, in float64; of a weight that is kept in parts, of its part."""
+    total = 0.0
+    for gradient in (weight.grad for weight in weights):
+        if gradient is not None:
+            part: Callable[[], Tensor] | None = getattr(gradient, "to_local", None)
+            own = gradient if part is None else part()
+            total += float(torch.linalg.vector_norm(own, dtype=torch.float64)) ** 2
+    return total

@@ -17,11 +17,12 @@ from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
 from prefsmith.data.encoded import EncodedGroup
-from prefsmith.data.pack import labels_of, pack, plan
+from prefsmith.data.pack import labels_of, pack
 from prefsmith.errors import TrainingError
 from prefsmith.model.logprobs import sum_per_sequence
 from prefsmith.model.score import Asked, Frozen, Scorer, Scores
 from prefsmith.train.objective import Objective, States
+from prefsmith.train.parallel import ALONE, Ranks
 from prefsmith.train.reduction import Draw, Reduction, reduction_of
 from prefsmith.train.room import room_for
 from prefsmith.types import (
@@ -72,6 +73,7 @@ def accumulate_step(
     *,
     states: States | None = None,
     draw: Draw | None = None,
+    ranks: Ranks = ALONE,
 ) -> Scored:
     """Add the gradient of the step's objective to the policy's parameters.
 
@@ -83,21 +85,27 @@ def accumulate_step(
         token_budget: most tokens of a micro-batch.
         states: what the terms remember of the steps before; None before the first.
         draw: where noise comes from; None draws none.
+        ranks: the processes of the run. Each adds the gradient of its share of the groups, and all return the step.
 
     Raises:
         TrainingError: a score or a loss is not finite; the rows are named.
     """
     reduction = reduction_of(objective, groups, states, draw)
     if objective.two_passes:
-        return _two_passes(policy, reference, reduction, groups, token_budget)
+        return _two_passes(policy, reference, reduction, groups, token_budget, ranks)
     parts: list[Scored] = []
-    for members in plan(groups, token_budget):
-        batch = [groups[index] for index in members]
+    for turn in ranks.turns(groups, token_budget):
+        batch = [groups[index] for index in turn.members]
         with room_for(batch):
             weigh = _OnePass(reduction, batch, reference)
-            policy.accumulate(weigh.batch, weigh, objective.asked, reference)
+            policy.accumulate(weigh.batch, weigh if turn.counts else _nothing, objective.asked, reference)
             parts += weigh.parts
-    return _joined(parts)
+    return _joined([part for each in ranks.gather(parts) for part in each])
+
+
+def _nothing(tokens: TokenScores, _part: slice) -> TokenSlopes:
+    """The derivative of an objective in which these tokens do not count."""
+    return TokenSlopes(torch.zeros_like(tokens.policy), None if tokens.kl is None else torch.zeros_like(tokens.kl))
 
 
 class _OnePass:
@@ -129,9 +137,10 @@ def score_step(
     token_budget: int,
     *,
     states: States | None = None,
+    ranks: Ranks = ALONE,
 ) -> Scored:
     """The same without gradient and without noise: the objective on the groups as one step."""
-    whole = _score_whole(policy, reference, objective, groups, token_budget)
+    whole = _score_whole(policy, reference, objective, groups, token_budget, ranks)
     graded = reduction_of(objective, groups, states, None).grade(whole.tokens, whole.scores, whole.labels)
     return Scored(graded.loss, whole.scores, whole.labels, whole.compared, graded.outside)
 
@@ -142,8 +151,9 @@ def _two_passes(
     reduction: Reduction,
     groups: Sequence[EncodedGroup],
     token_budget: int,
+    ranks: Ranks,
 ) -> Scored:
-    whole = _score_whole(policy, reference, reduction.objective, groups, token_budget)
+    whole = _score_whole(policy, reference, reduction.objective, groups, token_budget, ranks)
     graded = reduction.grade(whole.tokens, whole.scores, whole.labels)
     sizes = [_scored_tokens(group) for group in groups]
     own = [replace(group, mismatched=()) for group in groups]
@@ -155,7 +165,8 @@ def _two_passes(
 
     by_policy = each_group(graded.slopes.policy)
     by_kl = None if graded.slopes.kl is None else each_group(graded.slopes.kl)
-    for members in plan(own, token_budget):
+    for turn in ranks.turns(own, token_budget):
+        members = turn.members
 
         def known(_tokens: TokenScores, part: slice, members: list[int] = members) -> TokenSlopes:
             policy_slopes = torch.cat([by_policy[index] for index in members[part]])
@@ -164,7 +175,8 @@ def _two_passes(
 
         asked = Asked(kl=reduction.objective.asked.kl)
         with room_for([groups[index] for index in members]):
-            policy.accumulate(pack([own[index] for index in members]), known, asked, reference)
+            weigh = known if turn.counts else _nothing
+            policy.accumulate(pack([own[index] for index in members]), weigh, asked, reference)
     return Scored(graded.loss, whole.scores, whole.labels, whole.compared, graded.outside)
 
 
@@ -179,20 +191,31 @@ class _Whole:
 
 
 def _score_whole(
-    policy: Scores, reference: Frozen | None, objective: Objective, groups: Sequence[EncodedGroup], token_budget: int
+    policy: Scores,
+    reference: Frozen | None,
+    objective: Objective,
+    groups: Sequence[EncodedGroup],
+    token_budget: int,
+    ranks: Ranks,
 ) -> _Whole:
     columns: dict[str, dict[int, TokenNats]] = {}
-    for members in plan(groups, token_budget):
+    for turn in ranks.turns(groups, token_budget):
+        members = turn.members
         batch = pack([groups[index] for index in members])
         with room_for([groups[index] for index in members]):
             tokens = policy.token_scores(batch, objective.asked, reference)
             reference_nats = None if reference is None else reference.token_nats(batch)
         _require_finite_scores(_scores(tokens, reference_nats, batch.scored_per_seq()), batch)
+        if not turn.counts:
+            continue
         sizes = [_scored_tokens(groups[index]) for index in members]
         found = {"policy": tokens.policy, "confidence": tokens.confidence, "kl": tokens.kl, "reference": reference_nats}
         for name, values in found.items():
             if values is not None:
                 columns.setdefault(name, {}).update(zip(members, values.split(sizes), strict=True))
+    for theirs in ranks.gather(columns):
+        for name, parts in theirs.items():
+            columns.setdefault(name, {}).update(parts)
     joined = {name: torch.cat([parts[index] for index in range(len(groups))]) for name, parts in columns.items()}
     reference_nats = joined.pop("reference", None)
     tokens = TokenScores(**joined)

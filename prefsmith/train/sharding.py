@@ -1,0 +1,68 @@
+"""Models whose weights are kept in parts, one part per process (FSDP2: `fully_shard`).
+
+Each layer is put together when it is run and taken apart behind it. What belongs to no layer (embeddings, final norm,
+head) is put together for a whole pass: `model/whole.py` says why. Gradients are summed over the processes, never
+averaged. With bf16 products the layers' weights travel in bf16, which is what the products round them to anyway; sums
+of gradients, and all that belongs to no layer, stay float32.
+"""
+
+import torch
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+
+from prefsmith.errors import ConfigError
+from prefsmith.model.precision import Precision
+from prefsmith.model.recompute import layers_of
+from prefsmith.model.score import Scorer
+from prefsmith.model.whole import Whole
+from prefsmith.train.parallel import Ranks
+
+
+def mesh_of(ranks: Ranks, device: torch.device) -> DeviceMesh:
+    """All processes in a row, each with a device of this kind."""
+    return init_device_mesh(device.type, (ranks.count,), mesh_dim_names=("part",))
+
+
+def shard(scorer: Scorer, mesh: DeviceMesh) -> None:
+    """Keep one part of every weight, and run the model with the other processes from here on.
+
+    Args:
+        scorer: runs the model, which is the same on all processes; its weights become parts, in place.
+        mesh: the processes.
+
+    Raises:
+        ConfigError: the model does not say which of its parts are layers.
+    """
+    layers = layers_of(scorer.causal.base_model)
+    policy = _policy(scorer.precision)
+    units: list[FSDPModule] = [fully_shard(layer, mesh=mesh, mp_policy=policy) for layer in layers]
+    whole = Whole(scorer.model)
+    units.append(fully_shard(whole, mesh=mesh, reshard_after_forward=False))
+    for unit in units:
+        unit.set_gradient_divide_factor(1.0)
+        unit.set_force_sum_reduction_for_comms(True)
+    scorer.whole = whole
+    scorer.device = torch.device(mesh.device_type)
+
+
+def _policy(precision: Precision) -> MixedPrecisionPolicy:
+    if precision == "fp32":
+        return MixedPrecisionPolicy()
+    return MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
+
+
+def refuse_unsharded(kind: str) -> None:
+    """A reference that would have to be averaged in parts."""
+    if kind == "ema":
+        what = "a moving reference is averaged over whole weights, and every process has a part of them"
+        raise ConfigError(
+            "train.parallel", what, where="reference.kind", fix="train.parallel=ddp, or another reference"
+        )
+
+
+def full(weight: Tensor) -> Tensor:
+    """The whole of a weight, on the CPU; every process must ask."""
+    found = weight.detach()
+    return (found.full_tensor() if isinstance(found, DTensor) else found).cpu()
