@@ -15,7 +15,8 @@ from prefsmith.train.monitor import MetricsLog, as_row, peak_memory_bytes, requi
 from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
 from prefsmith.train.reduction import Draw
-from prefsmith.train.room import OutOfRoom, budget_that_fits, out_of_memory
+from prefsmith.train.parallel import ALONE, Ranks
+from prefsmith.train.room import OutOfRoom, budget_that_fits, out_of_memory, out_of_memory_among
 from prefsmith.train.signals import StopSignals
 from prefsmith.train.step import Scored, accumulate_step, score_step
 
@@ -60,6 +61,7 @@ class Trainer:
             not touch.
         identity: what the run is of (digests); kept in every checkpoint.
         observe: is shown every row of metrics.
+        ranks: the processes of the run.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class Trainer:
         evaluate: Callable[[States], Row] | None = None,
         identity: Mapping[str, Any] | None = None,
         observe: Callable[[Row], None] = lambda row: None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.policy, self.reference, self.objective = policy, reference, objective
         self.stream, self.optimizer, self.store, self.log, self.rhythm = stream, optimizer, store, log, rhythm
         self.evaluate, self.identity, self.observe = evaluate, dict(identity or {}), observe
@@ -102,9 +106,10 @@ class Trainer:
                 self._show(self._step(step))
                 done, last = step.number, step.number == len(self.stream)
                 evaluate = last or self._due(step, self.rhythm.evaluate_every)
-                if signals.caught:  # saved at once: an evaluation may take longer than whoever stops us waits
+                caught = max(self.ranks.gather(signals.caught or 0))
+                if caught:  # saved at once: an evaluation may take longer than whoever stops us waits
                     self.save(done, unevaluated=evaluate)
-                    raise self._interrupted(signals.caught, done)
+                    raise self._interrupted(caught, done)
                 if evaluate:
                     self._evaluate(done)
                 if last or self._due(step, self.rhythm.checkpoint_every):
@@ -121,6 +126,8 @@ class Trainer:
         else:
             self._show({"step": number, "split": "eval", **row})
             return
+        if self.ranks.in_step:
+            raise out_of_memory_among(f"on held-out rows after step {number}", groups)
 
         def look(groups: Sequence[EncodedGroup], budget: int) -> None:
             score_step(Frozen(self.policy), self.reference, self.objective, groups, budget, states=self.states)
@@ -147,7 +154,8 @@ class Trainer:
                 fix=OTHER_REFERENCE,
                 precision=self.policy.precision,
             )
-        grad_norm = self.optimizer.clip()
+        self.ranks.add_gradients(self.optimizer.weights.values())
+        grad_norm = self.optimizer.clip(self.ranks.total)
         require_finite(step.number, scored.loss, grad_norm, sources)
         learning_rate = self.optimizer.step(step.number)
         self.states = self.objective.next_states(self.states, scored.scores, scored.labels)
@@ -156,16 +164,18 @@ class Trainer:
         return {**row, "reference_moved": True} if moved else row
 
     def _accumulate(self, step: Step) -> Scored:
-        def gradient(groups: Sequence[EncodedGroup], budget: int) -> Scored:
+        def gradient(groups: Sequence[EncodedGroup], budget: int, ranks: Ranks = ALONE) -> Scored:
             draw = Draw(self.stream.seed, step.number)
             return accumulate_step(
-                self.policy, self.reference, self.objective, groups, budget, states=self.states, draw=draw
+                self.policy, self.reference, self.objective, groups, budget, states=self.states, draw=draw, ranks=ranks
             )
 
         try:
-            return gradient(step.groups, self.rhythm.token_budget)
+            return gradient(step.groups, self.rhythm.token_budget, self.ranks)
         except OutOfRoom as error:
             groups = error.groups
+        if self.ranks.in_step:  # nothing can be tried without the others
+            raise out_of_memory_among(f"in step {step.number}", groups)
         kept = self.optimizer.room_to_come()
         fits = budget_that_fits(groups, gradient)
         del kept

@@ -46,9 +46,16 @@ class Optimizer:
         ]
         self.adamw = torch.optim.AdamW([group for group in groups if group["params"]], lr=peak)
 
-    def clip(self) -> float:
-        """Scale the gradients down to the largest norm allowed, and return the norm they had."""
-        return float(nn.utils.clip_grad_norm_(self.weights.values(), self.config.max_grad_norm))
+    def clip(self, total: Callable[[float], float] = float) -> float:
+        """Scale the gradients down to the largest norm allowed, and return the norm they had.
+
+        Args:
+            total: sums what processes have that each hold a part of every gradient.
+        """
+        norm = math.sqrt(total(square_sum(self.weights.values())))
+        if norm > self.config.max_grad_norm:
+            torch._foreach_mul_(own_gradients(self.weights.values()), self.config.max_grad_norm / norm)
+        return norm
 
     def step(self, number: int) -> float:
         """Move the weights, clear the gradients, and return the learning rate that was used."""
@@ -88,11 +95,16 @@ def count(weights: Iterable[Tensor]) -> int:
 
 
 def square_sum(weights: Iterable[Tensor]) -> float:
-    """Sum of squares of the gradients in this process, in float64; of a weight that is kept in parts, of its part."""
-    total = 0.0
+    """Sum of squares of the gradients in this process, in float64."""
+    norms = [torch.linalg.vector_norm(each, dtype=torch.float64) for each in own_gradients(weights)]
+    return math.fsum(float(norm) ** 2 for norm in norms)
+
+
+def own_gradients(weights: Iterable[Tensor]) -> list[Tensor]:
+    """The gradients that are there; of a weight that is kept in parts, this process's part."""
+    found: list[Tensor] = []
     for gradient in (weight.grad for weight in weights):
         if gradient is not None:
             part: Callable[[], Tensor] | None = getattr(gradient, "to_local", None)
-            own = gradient if part is None else part()
-            total += float(torch.linalg.vector_norm(own, dtype=torch.float64)) ** 2
-    return total
+            found.append(gradient if part is None else part())
+    return found

@@ -5,6 +5,7 @@ scores are put together again, so that everyone sees the whole step, and gradien
 denominators are those of the whole step (`train/reduction.py`).
 """
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import Store
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from prefsmith.data.encoded import EncodedGroup
@@ -31,7 +32,8 @@ BUCKET_BYTES = 64 * 2**20
 """Gradients are summed so many bytes at a time; a larger one goes alone and is not copied."""
 LAST_WORDS = 5.0
 """Seconds that a process waits for the report of another that has gone."""
-_REPORT = "prefsmith/stopped"
+_REPORT = "stopped"
+_joins = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,9 @@ def _join(in_step: bool) -> Ranks:
     if cuda:
         torch.cuda.set_device(local)
     try:
-        store, index, count = next(rendezvous("env://", timeout=PATIENCE))
+        found, index, count = next(rendezvous("env://", timeout=PATIENCE))
+        # A second run in the same processes must not meet the addresses of the first.
+        store = PrefixStore(f"prefsmith/{next(_joins)}", found)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if cuda else "gloo", store=store, rank=index, world_size=count, timeout=PATIENCE
         )

@@ -98,6 +98,20 @@ def out_of_memory(when: str, groups: Sequence[EncodedGroup], fits: int | None) -
     )
 
 
+def out_of_memory_among(when: str, groups: Sequence[EncodedGroup]) -> TrainingError:
+    """The same where weights are in parts, so that one process alone cannot try what would fit."""
+    tokens, rows = sum(group.tokens for group in groups), [group.group.source for group in groups]
+    longest = max(group.tokens for group in groups)
+    return TrainingError(
+        "train.memory",
+        f"memory ran out {when}, on a micro-batch of {tokens} tokens; every checkpoint is whole",
+        where=f"rows {', '.join(rows[:5])}",
+        fix=f"go on with --resume train.token_budget={max(longest, tokens // 2)}, half of it (not tried)"
+        if tokens > longest
+        else "a row alone is too much: train.activation_checkpointing=true, and --resume; or a lower data.max_length",
+    )
+
+
 def out_of_memory_elsewhere(error: BaseException) -> TrainingError:
     """The same where it was no micro-batch that memory ran out on: loading, comparing, sampling, moving weights."""
     what = f"memory ran out: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"

@@ -15,7 +15,7 @@ from prefsmith.train.parallel import ALONE
 HERE = Path(__file__).parent
 
 
-def torchrun(*arguments, processes=2, timeout=300):
+def torchrun(*arguments, processes=2, timeout=120):
     """Processes on this machine that find each other on a port that is free."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
