@@ -29,6 +29,7 @@ from prefsmith.model.load import (
     load,
     require_full_precision,
 )
+from prefsmith.model.quantize import count_numbers, refuse_in_memory, require_bitsandbytes
 from prefsmith.model.reference import make_reference
 from prefsmith.model.score import Frozen, Path, Scorer
 from prefsmith.train.objective import Objective
@@ -100,6 +101,7 @@ def check_places(config: RunConfig, *, in_memory: bool = False) -> None:
         ConfigError: one of them is not.
     """
     find_device(config.model.device)
+    require_bitsandbytes(config.model.quantize)
     if not in_memory:
         check_origin(config.model.path)
     if config.reference.path is not None:
@@ -125,7 +127,10 @@ def labels_wanted(objective: Objective) -> list[Wanted]:
 
 def load_or_take(config: RunConfig, model: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None) -> Loaded:
     """The model that the settings name, or the one in memory."""
-    return load(config.model) if model is None else describe_loaded(*model, config.model.path or "in memory")
+    if model is None:
+        return load(config.model)
+    refuse_in_memory(config.model.quantize)
+    return describe_loaded(*model, config.model.path or "in memory")
 
 
 def make_encoder(data: DataConfig, loaded: Loaded, today: date, say: Say) -> Encoder:
@@ -203,8 +208,9 @@ def make_models(
         recompute=config.train.activation_checkpointing,
         precision=config.train.precision,
     )
-    trained, weights = count(each for each in model.parameters() if each.requires_grad), count(model.parameters())
-    say(f"{loaded.origin}, sha256 {identity['model'][:12]}")
+    trained, weights = count(each for each in model.parameters() if each.requires_grad), count_numbers(model)
+    bits = "" if config.model.quantize == "none" else f", frozen weights in {config.model.quantize}"
+    say(f"{loaded.origin}, sha256 {identity['model'][:12]}{bits}")
     say(f"  {trained:,} of {weights:,} weights are trained, on {policy.device}")
     again = "; layers are run again in backward" if policy.recomputed else ""
     say(f"  path: {choice.describe()}; {policy.head.describe()}{again}")

@@ -43,6 +43,8 @@ class ModelConfig(Section):
     """How a batch is run: `auto` takes the first of shared, packed, padded that is exact for this model."""
     device: str = "auto"
     """`auto` takes a GPU where there is one; otherwise cpu, cuda, cuda:1, mps."""
+    quantize: Literal["none", "nf4", "int8"] = "none"
+    """Frozen weights under an adapter in 4 (`nf4`) or 8 bits, by bitsandbytes. Head and embeddings stay float32."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose code you have read."""
 
@@ -275,6 +277,22 @@ class RunConfig(Section):
         if idle and self.adapter.kind == "none":
             kind = "ia3" if idle[0] == "feedforward_modules" else "lora"
             raise ValueError(f"adapter.{idle[0]} is set, but adapter.kind is none: set adapter.kind={kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _quantized_weights_stand_still(self) -> "RunConfig":
+        kind = self.model.quantize
+        if kind == "none":
+            return self
+        if self.adapter.kind == "none":
+            raise ValueError(f"model.quantize is {kind}, whose weights cannot be trained: set adapter.kind=lora")
+        if self.adapter.init == "pissa":
+            raise ValueError(f"adapter.init is pissa, which rewrites the base, and model.quantize is {kind}")
+        if self.reference.kind == "ema":
+            raise ValueError(
+                f"reference.kind is ema, whose steps round to nothing in weights of model.quantize={kind}: "
+                "leave reference.kind at auto"
+            )
         return self
 
     @model_validator(mode="after")

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
+from torch import nn
 
 from prefsmith.config import ModelConfig
 from prefsmith.data.encode import Encoder
 from prefsmith.data.render import Renderer
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.evaluate.reader import result_of
-from prefsmith.model import adapters
+from prefsmith.model import adapters, quantize
 from prefsmith.model.load import Loaded, digest, stored_dtype
 from prefsmith.model.merge import ROUNDED_TOLERANCE, TOLERANCE, Drift, Text, merge, refuse_drift, write_merged
 from prefsmith.records import Group, Message
@@ -97,10 +98,11 @@ def merge_adapter(
     stored = stored_dtype(origin, trust_remote_code=trust_remote_code) if dtype == "base" else getattr(torch, dtype)
     if tolerance is None:
         tolerance = TOLERANCE.get(stored, ROUNDED_TOLERANCE)
+    plain = _in_float(loaded, config, origin)
     adapted = adapters.put_on(loaded, folder)
-    kind = adapters.describe(adapted)
+    kind = adapters.describe(adapted) + ("" if plain is None else f", on {quantize.read_note(Path(folder))} weights")
     texts, words = _texts(run, loaded)
-    model, drift = merge(adapted, texts, stored)
+    model, drift = merge(adapted, texts, stored, plain=plain)
     refuse_drift(drift, tolerance, where=folder)
     merged = Merged(None if dry_run else out, origin, kind, str(stored).removeprefix("torch."), words, drift, tolerance)
     if not dry_run:
@@ -130,6 +132,15 @@ def _refuse_other_base(run: RecordedRun, loaded: Loaded, origin: str) -> None:
         what = "this is not the model that the run began with: its digest is another one"
         fix = f"name that model with --model; {run.folder / 'model'} as it is can be merged into any that it fits"
         raise ConfigError("merge.base", what, where=origin, fix=fix)
+
+
+def _in_float(loaded: Loaded, config: ModelConfig, origin: str) -> nn.Module | None:
+    """Base and adapter in the float32 numbers that quantised weights stand for; None where they are not quantised."""
+    if not quantize.quantized_layers(loaded.model):
+        return None
+    again = adapters.load_base(config, origin, plain=True)
+    quantize.put_numbers_into(again.model, loaded.model)
+    return adapters.put_on(again, config.path)
 
 
 def _texts(run: RecordedRun | None, loaded: Loaded) -> tuple[Sequence[Text], str]:

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 
 from prefsmith.config import AdapterConfig, ModelConfig
 from prefsmith.errors import ConfigError
+from prefsmith.model import quantize
 from prefsmith.model.load import Loaded, check_origin, describe_loaded, load_model, load_tokenizer, quiet
 
 KEEP_THE_BASE = (True, False, None, "gaussian", "orthogonal", "eva", "mica")
@@ -50,6 +51,7 @@ def attach(model: PreTrainedModel, config: AdapterConfig, *, seed: int) -> nn.Mo
         except ValueError as error:
             what, fix = f"peft cannot attach the adapter: {error}", f"this model has {_names(model)}; or all-linear"
             raise ConfigError("adapter.target_modules", what, where="adapter.target_modules", fix=fix) from error
+    _require_true_rows(adapted)
     if config.init == "pissa":
         began = {name: each.detach().clone() for name, each in get_peft_model_state_dict(adapted).items()}
         setattr(adapted, _BEGAN, began)
@@ -98,12 +100,13 @@ def load_adapted(config: ModelConfig) -> tuple[Loaded, nn.Module]:
     return base, put_on(base, config.path)
 
 
-def load_base(config: ModelConfig, base: str) -> Loaded:
+def load_base(config: ModelConfig, base: str, *, plain: bool = False) -> Loaded:
     """The model that an adapter is for, with the tokenizer of the adapter's folder.
 
     Args:
         config: its path is the adapter's folder.
         base: folder or hub id.
+        plain: in float32 also where the adapter was trained on quantised weights.
 
     Raises:
         ConfigError: it cannot be loaded, or the tokenizer is not its own.
@@ -111,7 +114,8 @@ def load_base(config: ModelConfig, base: str) -> Loaded:
     quiet()
     folder = Path(config.path)
     origin = check_origin(base, f"the base of the adapter {folder}")
-    model = load_model(origin, device=config.device, trust_remote_code=config.trust_remote_code)
+    kind = "none" if plain else quantize.read_note(folder)
+    model = load_model(origin, device=config.device, trust_remote_code=config.trust_remote_code, quantize=kind)
     own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
     tokenizer = load_tokenizer(str(folder) if own else origin, trust_remote_code=config.trust_remote_code)
     return describe_loaded(model, tokenizer, str(folder))
@@ -131,7 +135,13 @@ def put_on(base: Loaded, folder: str) -> nn.Module:
         origin = base.model.name_or_path
         what = f"the adapter does not fit on {origin}: {str(error).strip().splitlines()[0]}"
         raise ConfigError("model.adapter", what, where=folder, fix="name the base it was trained on") from error
+    _require_true_rows(adapted)
     return adapted.eval()
+
+
+def _require_true_rows(model: nn.Module) -> None:
+    if any(layer.lora_variant for layer in _layers(model).values()):
+        quantize.require_true_rows(model)
 
 
 def _refuse_rewritten_base(folder: str) -> None:
@@ -298,10 +308,15 @@ def scratch_bytes(model: nn.Module) -> int:
     For DoRA peft makes the update as a matrix, from an identity, in every forward: the identity, the update, the update
     scaled, and their sum with the base weight.
     """
-    wide = [
-        (cast(int, layer.in_features), _base_weight(layer)) for layer in _layers(model).values() if layer.lora_variant
-    ]
-    return max(((width**2 + 3 * each.numel()) * each.element_size() for width, each in wide), default=0)
+    wide = [each for each in _layers(model).values() if each.lora_variant]
+    return max(map(_scratch_bytes, wide), default=0)
+
+
+def _scratch_bytes(layer: LoraLayer) -> int:
+    width, weight = cast(int, layer.in_features), _base_weight(layer)
+    if quantize.is_quantized(layer.get_base_layer()):  # its numbers are made too, in float32
+        return (width**2 + 4 * width * cast(int, layer.out_features)) * 4
+    return (width**2 + 3 * weight.numel()) * weight.element_size()
 
 
 def dropout_modules(model: nn.Module) -> list[nn.Module]:

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from prefsmith.errors import TrainingError
 from prefsmith.files import sync_files, sync_folder
-from prefsmith.model import adapters
+from prefsmith.model import adapters, quantize
 
 
 def export(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path, *, template: str | None) -> Path:
@@ -27,6 +27,7 @@ def export(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path, *
         beside.mkdir()
         if adapters.has_adapter(model):
             adapters.save(model, beside)
+            quantize.write_note(model, beside)
         else:
             adapters.unwrapped(model).save_pretrained(beside)
         if template is not None and template != _default_template(tokenizer):

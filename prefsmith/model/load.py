@@ -22,6 +22,13 @@ from transformers.utils import logging as transformers_logging
 
 from prefsmith.config import ModelConfig
 from prefsmith.errors import ConfigError
+from prefsmith.model.quantize import (
+    Quantization,
+    loading,
+    refuse_quantized_files,
+    require_bitsandbytes,
+    with_exact_products,
+)
 
 _NOT_COMPUTED = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "architectures"}
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -32,7 +39,7 @@ class Loaded:
     """A model with what belongs to it.
 
     Args:
-        model: float32, in evaluation mode.
+        model: float32, or frozen weights in fewer bits; in evaluation mode.
         tokenizer: of the model.
         origin: the folder or hub id.
         end_ids: ids that end an answer, as the model's generation settings say.
@@ -55,7 +62,9 @@ def load(config: ModelConfig) -> Loaded:
     """
     quiet()
     origin = check_origin(config.path)
-    model = load_model(origin, device=config.device, trust_remote_code=config.trust_remote_code)
+    model = load_model(
+        origin, device=config.device, trust_remote_code=config.trust_remote_code, quantize=config.quantize
+    )
     tokenizer = load_tokenizer(origin, trust_remote_code=config.trust_remote_code)
     return describe_loaded(model, tokenizer, origin)
 
@@ -125,14 +134,26 @@ def _check_folder(folder: Path) -> None:
         raise ConfigError("model.tokenizer", what, where=where, fix=fix)
 
 
-def load_model(origin: str, *, device: str, trust_remote_code: bool) -> PreTrainedModel:
+def load_model(
+    origin: str, *, device: str, trust_remote_code: bool, quantize: Quantization = "none"
+) -> PreTrainedModel:
     """A causal language model in float32, in evaluation mode, on its device.
 
+    Args:
+        origin: folder or hub id.
+        device: as the settings name it.
+        trust_remote_code: run code that comes with the model.
+        quantize: how linear layers but the head are stored instead.
+
     Raises:
-        ConfigError: it cannot be loaded, is not causal, lacks weights, or the device is not there.
+        ConfigError: it cannot be loaded, is not causal, lacks weights, was quantised before, the device is not there,
+            or bitsandbytes is not.
     """
+    require_bitsandbytes(quantize)
+    place = find_device(device)
     try:
         config = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code)
+        refuse_quantized_files(config, origin)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             origin,
             config=config,
@@ -140,7 +161,10 @@ def load_model(origin: str, *, device: str, trust_remote_code: bool) -> PreTrain
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
+            **loading(quantize, place),
         )
+    except ConfigError:
+        raise
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         what = f"the model cannot be loaded: {str(error).strip().splitlines()[0]}"
         raise ConfigError(
@@ -156,7 +180,10 @@ def load_model(origin: str, *, device: str, trust_remote_code: bool) -> PreTrain
         raise ConfigError(
             "model.weights", what, where=origin, fix="the folder holds another model's weights, or not all"
         )
-    cast("nn.Module", model).to(find_device(device))
+    if quantize == "none":
+        cast("nn.Module", model).to(place)
+    else:
+        with_exact_products(model)
     return model.eval()
 
 

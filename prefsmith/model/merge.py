@@ -57,19 +57,22 @@ class Drift:
         return max(self.logits, self.nats) if finite else math.inf
 
 
-def merge(model: nn.Module, texts: Sequence[Text], dtype: torch.dtype) -> tuple[PreTrainedModel, Drift]:
+def merge(
+    model: nn.Module, texts: Sequence[Text], dtype: torch.dtype, *, plain: nn.Module | None = None
+) -> tuple[PreTrainedModel, Drift]:
     """The merged model, its weights those that files of the precision hold, and how far it drifted.
 
     Args:
-        model: with an adapter, in float32; used up.
+        model: with an adapter, in float32, or on quantised weights; used up where it is what is merged.
         texts: ids on which the two are compared, as far as `KEPT_LOGITS` has room.
         dtype: of the files.
+        plain: the same in float32 where the model's weights are quantised, to be merged in its place.
 
     Raises:
         ConfigError: the adapter cannot be merged.
     """
     before = _logits_within(model, texts, KEPT_LOGITS)
-    merged = adapters.merge_into_base(model).eval()
+    merged = adapters.merge_into_base(plain or model).eval()
     for weight in merged.state_dict().values():
         if weight.is_floating_point():
             weight.copy_(weight.to(dtype))

@@ -2,7 +2,8 @@
 
     total = weights + gradients + optimiser + reference + activations + transient + logits + process
 
-weights      bytes of the policy's parameters and buffers, in float32                            model/load.py
+weights      bytes of the policy's parameters and buffers, in float32; quantised ones packed,    model/load.py
+             with their scales                                                                   model/quantize.py
 gradients    bytes of the trained parameters: `.grad` of each is kept over a step                train/step.py
 optimiser    twice that: AdamW's two averages                                                    train/optim.py
 reference    bytes of its own parameters and buffers; 0 with the adapter off                     model/reference.py
@@ -12,6 +13,7 @@ activations  what autograd keeps of the forward of one row, counted tensor by te
 transient    what a layer's forward keeps: its backward makes about as much; twice that where layers
              are run again in backward and `activations` are their inputs alone; under DoRA also
              the matrices that one adapted layer makes and gives back                            model/recompute.py
+             and where weights are quantised the numbers of the largest                          model/quantize.py
 logits       float32 logits of some groups, or of one, and as many again while they are summed  model/sweep.py
 process      what Python, its libraries and the rows take on a machine without a GPU, measured
 
@@ -34,6 +36,7 @@ from torch import Tensor, nn
 from prefsmith.assembly import Models
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.pack import pack
+from prefsmith.model import quantize
 from prefsmith.model.adapters import scratch_bytes
 from prefsmith.model.score import Scorer
 from prefsmith.model.sweep import rows_at_once
@@ -70,7 +73,7 @@ def estimate(models: Models, longest: EncodedGroup, largest: int, scored: int, *
         "reference": _model_bytes(models.reference.scorer.model) if own and models.reference is not None else 0,
         "activations": round(copies + kept * largest),
         "transient": round((2 if policy.recomputed else 1) * in_layers * largest / layers)
-        + scratch_bytes(policy.model),
+        + max(scratch_bytes(policy.model), quantize.scratch_bytes(policy.model, rounded=policy.precision == "bf16")),
         "logits": LOGITS_AT_ONCE * rows * policy.head.vocabulary * FLOAT,
         "process": 0 if on_gpu else process,
     }
@@ -125,7 +128,7 @@ def _place(tensor: Tensor) -> int:
 
 
 def _model_bytes(model: nn.Module) -> int:
-    return _bytes(model.parameters()) + _bytes(model.buffers())
+    return _bytes(model.parameters()) + _bytes(model.buffers()) + quantize.scale_bytes(model)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -20,6 +20,11 @@ KINDS = {
     "dora": "A low-rank adapter with lengths of rows (DoRA) for",
     "ia3": "An adapter of factors (IA3) for",
 }
+BITS = {
+    "nf4": 'load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True',
+    "int8": "load_in_8bit=True",
+}
+"""What transformers is told to load a base as the adapter was trained on it."""
 HUB_DATA = re.compile(rf"hub:({HUB_ID.pattern})(,.*)?", re.ASCII)
 
 
@@ -171,12 +176,15 @@ def _loading(run: RecordedRun) -> str:
     if not run.adapter:
         return _loading_whole(run.folder / "model")
     base = repr(on_one_line(str(run.model.get("origin") or "the base model")))
+    stored = BITS.get(str(run.settings.get("model.quantize", "none")))
+    names = "AutoModelForCausalLM, AutoTokenizer" + (", BitsAndBytesConfig" if stored else "")
+    bits = f", quantization_config=BitsAndBytesConfig({stored})" if stored else ""
     folder = repr(on_one_line(str(run.folder / "model")))
     return _python(
         "from peft import PeftModel",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        f"from transformers import {names}",
         "",
-        f"base = AutoModelForCausalLM.from_pretrained({base})",
+        f"base = AutoModelForCausalLM.from_pretrained({base}{bits})",
         f"model = PeftModel.from_pretrained(base, {folder})",
         f"tokenizer = AutoTokenizer.from_pretrained({folder})",
     )
