@@ -16,6 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from prefsmith.model.numberless import takes_gpu_ways
 from prefsmith.model.thicket import Thicket, Tree
 
 FOREST = "prefsmith_forest"
@@ -122,7 +123,7 @@ def _thicket(
 ) -> list[Heads]:
     """Outputs of a thicket's tokens, in the order in which they stand."""
     rows = [each[0, :, thicket.places].transpose(0, 1) for each in (query, key, value)]
-    if query.is_cuda and query.shape[1] != key.shape[1]:
+    if takes_gpu_ways(query) and query.shape[1] != key.shape[1]:
         shared = query.shape[1] // key.shape[1]
         rows[1:] = [each.repeat_interleave(shared, dim=1) for each in rows[1:]]
     out = F.scaled_dot_product_attention(
@@ -142,7 +143,7 @@ def _attend(
     queries, keys = query.shape[2], key.shape[2]
     whole = queries == keys and (window is None or window >= keys)
     shared = query.shape[1] // key.shape[1]
-    if query.is_cuda and not whole and shared > 1:
+    if takes_gpu_ways(query) and not whole and shared > 1:
         # With a mask, CUDA's fast kernels take no shared heads and would fall back to whole attention matrices.
         key, value = key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)
     return F.scaled_dot_product_attention(

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from prefsmith.model.numberless import of_numbers, takes_gpu_ways
 from prefsmith.model.thicket import Thicket, Tree, with_thickets
+from prefsmith.model.varlen import Ragged, ragged
 from prefsmith.types import Batch
 
 
@@ -20,16 +22,19 @@ class Forest:
     Args:
         positions: each token's place in its own sequence, from 0.
         trees: which tokens see which, small trees together.
+        ragged: the same as a GPU's kernel wants it; None elsewhere.
         predictors: for each scored token the row whose hidden state predicts it.
         targets: the scored tokens.
     """
 
     positions: Int[Tensor, " token"]
     trees: tuple[Tree | Thicket, ...]
+    ragged: Ragged | None
     predictors: Int[Tensor, " scored"]
     targets: Int[Tensor, " scored"]
 
 
+@of_numbers
 def forest(batch: Batch) -> Forest:
     """Positions, layout and predicting rows of a batch."""
     prompts, completions = batch.prompts.tolist(), batch.completions.tolist()
@@ -50,11 +55,13 @@ def forest(batch: Batch) -> Forest:
     return Forest(
         positions=positions,
         trees=with_thickets(trees, positions),
+        ragged=ragged(trees, device) if takes_gpu_ways(batch.ids) else None,
         predictors=before.to(device)[batch.scored],
         targets=batch.ids[batch.scored],
     )
 
 
+@of_numbers
 def unshare(batch: Batch) -> Batch:
     """The same sequences, each with a prompt of its own: a forest of trees with one branch."""
     ids: list[Tensor] = []
@@ -98,6 +105,7 @@ class Padded:
     targets: Int[Tensor, " scored"]
 
 
+@of_numbers
 def pad(batch: Batch, fill: int = 0) -> Padded:
     """One row per sequence."""
     alone = unshare(batch)

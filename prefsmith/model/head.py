@@ -18,7 +18,9 @@ from prefsmith.model.logprobs import (
     plain_head_measures,
 )
 from prefsmith.model.measure import Measures
+from prefsmith.model.numberless import has_no_numbers, of_numbers
 from prefsmith.model.precision import Precision, affine, computing, rounded
+from prefsmith.model.shape import with_a_head_of_numbers
 
 
 class Head:
@@ -102,6 +104,10 @@ class Head:
 
     @torch.no_grad()
     def _is_all(self, linear: nn.Linear) -> bool:
+        if has_no_numbers(linear.weight):
+            twin = of_numbers(Head)(with_a_head_of_numbers(self.model))
+            self.bend = twin.bend
+            return twin.linear is not None
         rows = torch.randn(4, linear.in_features, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(
             linear.weight
         )

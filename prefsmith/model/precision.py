@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prefsmith.errors import ConfigError
+from prefsmith.model.numberless import takes_gpu_ways
 
 Precision = Literal["fp32", "bf16"]
 
@@ -43,19 +44,19 @@ def rounded(values: Tensor, precision: Precision) -> Tensor:
     if precision == "fp32":
         return values
     low = values.to(torch.bfloat16)
-    return low if values.is_cuda else low.to(torch.float32)
+    return low if takes_gpu_ways(values) else low.to(torch.float32)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
     """Matrix product, float32 at least: of bfloat16 operands on a GPU as it is summed, without rounding."""
-    if left.is_cuda and left.dtype == torch.bfloat16:
+    if takes_gpu_ways(left) and left.dtype == torch.bfloat16:
         return torch.mm(left, right, out_dtype=torch.float32)
     return left @ right
 
 
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """Add a matrix product to what is there."""
-    if left.is_cuda and left.dtype == torch.bfloat16:
+    if takes_gpu_ways(left) and left.dtype == torch.bfloat16:
         total.add_(product(left, right))
     else:
         total.addmm_(left, right)
@@ -63,7 +64,7 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 def affine(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """rows @ weight.T + bias, as `product`."""
-    if rows.is_cuda and rows.dtype == torch.bfloat16:
+    if takes_gpu_ways(rows) and rows.dtype == torch.bfloat16:
         whole = product(rows, weight.t())
         return whole if bias is None else whole.add_(bias)
     return F.linear(rows, weight, bias)

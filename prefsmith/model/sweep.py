@@ -15,6 +15,7 @@ from prefsmith.model import logprobs
 from prefsmith.model.bend import STRAIGHT, Bend, bent
 from prefsmith.model.logprobs import Rows, Targets
 from prefsmith.model.measure import Measures, PerRow, Slopes, exponentials, joined, slope_of
+from prefsmith.model.numberless import of_numbers
 from prefsmith.model.precision import Precision, add_product, affine, product, rounded
 from prefsmith.types import Batch
 
@@ -33,6 +34,7 @@ class Part:
     rows: slice
 
 
+@of_numbers
 def parts_of(batch: Batch, vocabulary: int) -> list[Part]:
     """Runs of whole groups whose logits may exist at a time; one that is larger than that is a part of its own."""
     most = max(1, logprobs.CHUNK_ELEMENTS // vocabulary)

@@ -89,10 +89,12 @@ def peak_bytes(action: Callable[[], object], device: torch.device) -> int:
 
 
 def _gradient(policy: Scorer, reference: Frozen | None, asked: Asked, groups: Sequence[EncodedGroup]) -> None:
-    def ones(tokens: TokenScores, _part: slice) -> TokenSlopes:
-        return TokenSlopes(torch.ones_like(tokens.policy), None if tokens.kl is None else torch.ones_like(tokens.kl))
-
     policy.accumulate(pack(groups, mismatched=False), ones, asked, reference)
+
+
+def ones(tokens: TokenScores, _part: slice) -> TokenSlopes:
+    """The derivative of the sum of what was scored: shapes and sizes are those of any objective."""
+    return TokenSlopes(torch.ones_like(tokens.policy), None if tokens.kl is None else torch.ones_like(tokens.kl))
 
 
 class _Tensors(TorchDispatchMode):

@@ -33,13 +33,13 @@ ALLOWED = {
     "transformers": {
         "model/load.py", "model/attention.py", "model/head.py", "model/score.py", "model/ladder.py",
         "model/adapters.py", "model/export.py", "model/reference.py", "model/generate.py", "model/merge.py",
-        "model/scratch.py", "model/recompute.py", "model/quantize.py", "data/render.py", "data/encode.py",
-        "assembly.py", "run.py",
+        "model/scratch.py", "model/shape.py", "model/recompute.py", "model/quantize.py", "data/render.py",
+        "data/encode.py", "assembly.py", "run.py",
     },
     "peft": {"model/adapters.py"},
     "datasets": {"data/hub.py"},
     "pyarrow": {"data/hub.py", "data/columnar.py"},
-    "torch.distributed": {"train/parallel.py", "train/sharding.py"},
+    "torch.distributed": {"train/parallel.py", "train/sharding.py", "train/plan.py", "train/ledger.py"},
 }  # fmt: skip
 
 
