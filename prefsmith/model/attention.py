@@ -16,6 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from prefsmith.model import varlen
 from prefsmith.model.numberless import takes_gpu_ways
 from prefsmith.model.thicket import Thicket, Tree
 
@@ -52,6 +53,7 @@ def forest_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     trees: tuple[Tree | Thicket, ...] | None = None,
+    ragged: varlen.Ragged | None = None,
     sliding_window: int | None = None,
     is_causal: bool | None = None,
     **kwargs: Any,  # noqa: ANN401
@@ -67,6 +69,7 @@ def forest_attention(
         scaling: factor of the products before the softmax.
         dropout: share of attention weights that are dropped.
         trees: the layout; None for an ordinary SDPA call.
+        ragged: the same for a GPU's own kernel, where that is to be used as far as it can.
         sliding_window: a token sees this many tokens, itself included, counted along its own sequence.
         is_causal: False is refused.
         kwargs: refused unless they are known to change nothing (soft caps, sinks and position biases do).
@@ -82,6 +85,8 @@ def forest_attention(
     asked = sorted(name for name, given in kwargs.items() if given is not None and name not in _HARMLESS)
     if asked or is_causal is False or not getattr(module, "is_causal", True):
         raise UnsupportedAttention(f"its attention uses {', '.join(asked) or 'tokens that come later'}")
+    if ragged is not None and varlen.takes(query, key, value, dropout):
+        return varlen.attend(query, key, value, ragged, sliding_window, scaling), None
     pieces = []
     for part in trees:
         if isinstance(part, Tree):

@@ -19,6 +19,7 @@ from prefsmith.model.attention import UnsupportedAttention
 from prefsmith.model.forest import unshare
 from prefsmith.model.precision import Precision, computing
 from prefsmith.model.score import PATHS, Path, Scorer, forget_lengths
+from prefsmith.model.varlen import may_take
 from prefsmith.types import Batch
 
 TOLERANCE = {torch.float64: (1e-9, 1e-8), torch.float32: (1e-4, 1e-3)}
@@ -42,6 +43,7 @@ class Choice:
         value_gap: largest difference of a token's log-probability from the model's own forward, in nats.
         gradient_gap: relative norm of the difference of gradients.
         low: the two of a lower precision, from the model's own forward in float32; None where none is asked.
+        varlen: whether attention takes a GPU's kernel for many lengths.
     """
 
     path: Path
@@ -49,12 +51,14 @@ class Choice:
     value_gap: float
     gradient_gap: float
     low: tuple[float, float] | None = None
+    varlen: bool = False
 
     def describe(self) -> str:
         """In a line."""
         gaps = f"against its own forward: values within {self.value_gap:.1e} nats, gradient {self.gradient_gap:.1e}"
         low = f"; in bf16 within {self.low[0]:.1e} nats, gradient {self.low[1]:.1e}" if self.low is not None else ""
-        return f"{self.path} ({self.why + '; ' if self.why else ''}{gaps}{low})"
+        kernel = ", varlen attention" if self.varlen else ""
+        return f"{self.path}{kernel} ({self.why + '; ' if self.why else ''}{gaps}{low})"
 
 
 def choose_path(
@@ -94,22 +98,27 @@ def choose_path(
     limits = TOLERANCE.get(causal.dtype, _LOOSE)
     low_limits = limits if precision == "fp32" else _rounding(model, probes, truth, precision)
     reasons: list[str] = []
-    for path in PATHS if wanted == "auto" else (wanted,):
+    for path, varlen in _attempts(wanted, next(causal.parameters()).device, precision):
         if path != "padded" and (bar := barred or stretched):
             reasons += [bar] if bar not in reasons else []
             continue
-        scorer = Scorer(model, path, rows_at_once=1 if stretched else None, recompute=recompute)
+        scorer = Scorer(model, path, rows_at_once=1 if stretched else None, recompute=recompute, varlen=varlen)
+        name = f"{path} with varlen attention" if varlen else path
         try:
             gaps = _gaps(scorer, probes, truth)
             scorer = scorer.in_precision(precision)
             low = _gaps(scorer, probes, truth) if precision != "fp32" else None
         except (UnsupportedAttention, TypeError) as error:
-            reasons.append(f"{path}: {str(error).splitlines()[0]}")
+            reasons.append(f"{name}: {str(error).splitlines()[0]}")
+        except RuntimeError as error:
+            if not varlen or isinstance(error, torch.OutOfMemoryError):
+                raise
+            reasons.append(f"{name}: {str(error).strip().splitlines()[0]}")
         else:
             if _within(gaps, limits) and (low is None or _within(low, low_limits)):
-                return scorer, Choice(path, "; ".join(reasons), *gaps, low)
+                return scorer, Choice(path, "; ".join(reasons), *gaps, low, varlen)
             worse, where = (gaps, "") if low is None or not _within(gaps, limits) else (low, f" in {precision}")
-            reasons.append(f"{path} differs{where} by {worse[0]:.1e} nats, gradient {worse[1]:.1e}")
+            reasons.append(f"{name} differs{where} by {worse[0]:.1e} nats, gradient {worse[1]:.1e}")
         if path != "padded":
             causal.set_attn_implementation(own_attention)
     raise ConfigError(
@@ -118,6 +127,25 @@ def choose_path(
         where="model.attention",
         fix="model.attention=auto tries every way" if wanted != "auto" else "this architecture is not supported",
     )
+
+
+def _attempts(
+    wanted: Literal["auto"] | Path, device: torch.device, precision: Precision
+) -> Iterator[tuple[Path, bool]]:
+    """Paths from the best on, and whether attention takes a GPU's kernel for many lengths: with it first."""
+    for path in PATHS if wanted == "auto" else (wanted,):
+        if path != "padded" and may_take(device, precision):
+            yield path, True
+        yield path, False
+
+
+def likely_path(
+    causal: PreTrainedModel, *, wanted: Literal["auto"] | Path = "auto", max_length: int | None = None
+) -> tuple[Path, int | None]:
+    """The first path that the configuration leaves, and how many rows are run at once; nothing is checked."""
+    stretched = _length_dependent(causal, max_length)
+    path: Path = wanted if wanted != "auto" else "padded" if _barred(causal) or stretched else "shared"
+    return path, 1 if stretched else None
 
 
 def _barred(causal: PreTrainedModel) -> str:

@@ -24,6 +24,7 @@ from prefsmith.model.measure import Measures
 from prefsmith.model.precision import Precision, computing, require_precision
 from prefsmith.model.recompute import layers_of, recomputed
 from prefsmith.model.sweep import parts_of, sweep
+from prefsmith.model.varlen import may_take
 from prefsmith.model.whole import Whole
 from prefsmith.types import Batch, TokenNats, TokenScores, TokenSlopes
 
@@ -72,6 +73,7 @@ class Scorer:
         rows_at_once: None for all; 1 for models whose result depends on the longest row beside.
         recompute: whether layers keep their input alone and are run again in backward.
         precision: of the matrix products; weights stay as they are.
+        varlen: whether attention takes a GPU's kernel for many lengths where it can.
 
     Raises:
         ConfigError: layers are to be run again and the model does not say which they are; the device does not have the
@@ -86,9 +88,11 @@ class Scorer:
         rows_at_once: int | None = None,
         recompute: bool = False,
         precision: Precision = "fp32",
+        varlen: bool = True,
     ) -> None:
         self.model, self.rows_at_once = model, rows_at_once
         self.precision: Precision = precision
+        self.varlen = varlen
         self.path: Path = path
         self.causal: PreTrainedModel = unwrapped(model)
         self.recomputed = layers_of(self.causal.base_model) if recompute else []
@@ -105,7 +109,8 @@ class Scorer:
     def describe(self) -> str:
         """The path, the head and what is not float32, in words."""
         low = "" if self.precision == "fp32" else f", products in {self.precision}"
-        return f"{self.path} path, {self.head.describe()}{low}"
+        taken = self.varlen and self.path != "padded" and may_take(self.device, self.precision)
+        return f"{self.path} path{', varlen attention' * taken}, {self.head.describe()}{low}"
 
     def frozen_copy(self) -> "Scorer":
         """A copy of the model that nothing trains, run along the same path."""
@@ -113,12 +118,18 @@ class Scorer:
 
     def beside(self, model: nn.Module) -> "Scorer":
         """Another model, run as this one, every layer once."""
-        return Scorer(model, self.path, rows_at_once=self.rows_at_once, precision=self.precision)
+        return Scorer(model, self.path, rows_at_once=self.rows_at_once, precision=self.precision, varlen=self.varlen)
 
     def in_precision(self, precision: Precision) -> "Scorer":
         """The same model and path with products in another precision."""
-        again = bool(self.recomputed)
-        return Scorer(self.model, self.path, rows_at_once=self.rows_at_once, recompute=again, precision=precision)
+        return Scorer(
+            self.model,
+            self.path,
+            rows_at_once=self.rows_at_once,
+            recompute=bool(self.recomputed),
+            precision=precision,
+            varlen=self.varlen,
+        )
 
     def keeping(self) -> "Scorer":
         """The same model, every layer run once."""
@@ -226,6 +237,7 @@ class Scorer:
             position_ids=layout.positions[None],
             attention_mask=no_mask(batch.ids),
             trees=layout.trees,
+            ragged=layout.ragged if self.varlen else None,
             use_cache=False,
         ).last_hidden_state[0]
         return hidden[layout.predictors], layout.targets
