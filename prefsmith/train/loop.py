@@ -13,9 +13,10 @@ from prefsmith.model.score import Frozen, Scorer
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, random_states, restore_random_states
 from prefsmith.train.monitor import MetricsLog, as_row, peak_memory_bytes, require_finite, require_same_start
 from prefsmith.train.objective import Objective, States
-from prefsmith.train.optim import Optimizer
-from prefsmith.train.reduction import Draw
+from prefsmith.train.optim import Optimizer, weight_of
 from prefsmith.train.parallel import ALONE, Ranks
+from prefsmith.train.parts import names_in, put, read_parts
+from prefsmith.train.reduction import Draw
 from prefsmith.train.room import OutOfRoom, budget_that_fits, out_of_memory, out_of_memory_among
 from prefsmith.train.signals import StopSignals
 from prefsmith.train.step import Scored, accumulate_step, score_step
@@ -106,14 +107,20 @@ class Trainer:
                 self._show(self._step(step))
                 done, last = step.number, step.number == len(self.stream)
                 evaluate = last or self._due(step, self.rhythm.evaluate_every)
-                caught = max(self.ranks.gather(signals.caught or 0))
-                if caught:  # saved at once: an evaluation may take longer than whoever stops us waits
+                told = self.ranks.gather((signals.caught or 0, self.store.is_written()))
+                if all(written for _, written in told):
+                    self.store.finish()
+                if caught := max(
+                    number for number, _ in told
+                ):  # saved at once: an evaluation may take longer than whoever stops us waits
                     self.save(done, unevaluated=evaluate)
+                    self.store.finish()
                     raise self._interrupted(caught, done)
                 if evaluate:
                     self._evaluate(done)
                 if last or self._due(step, self.rhythm.checkpoint_every):
                     self.save(done)
+        self.store.finish()
         return done
 
     def _evaluate(self, number: int) -> None:
@@ -188,7 +195,7 @@ class Trainer:
                 step=number,
                 weights=dict(self.optimizer.weights),
                 optimizer=self.optimizer.state(),
-                random=random_states(),
+                random=random_states(self.ranks),
                 reference={} if self.moving is None else self.moving.tensors(),
                 state={
                     "metrics_bytes": self.log.sync(),
@@ -201,10 +208,15 @@ class Trainer:
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Put weights, optimiser, generators, memory and reference where they were when the checkpoint was written."""
-        for name, weight in self.optimizer.weights.items():
-            weight.data.copy_(checkpoint.weights[name])
-        self.optimizer.load_state(checkpoint.optimizer)
-        restore_random_states(checkpoint.random)
+        weights = self.optimizer.weights
+        if checkpoint.parts is not None:
+            self.optimizer.begin(weight_of(name) for name in names_in(checkpoint.parts) if name not in weights)
+            read_parts(checkpoint.parts, {**weights, **self.optimizer.state()})
+        else:
+            for name, weight in weights.items():
+                put(weight, checkpoint.weights[name])
+            self.optimizer.load_state(checkpoint.optimizer)
+        restore_random_states(checkpoint.random, self.ranks)
         if self.moving is not None:
             self.moving.load(checkpoint.reference)
         self.states = tuple(checkpoint.state.get("memory", self.states))

@@ -1,13 +1,14 @@
 """How the weights move: AdamW, a schedule that is a pure function of the step, and clipping."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from prefsmith.config import OptimConfig
 from prefsmith.model import adapters
+from prefsmith.train.parts import put
 
 
 def learning_rate_at(step: int, steps: int, peak: float, schedule: str, warmup_steps: int) -> float:
@@ -54,7 +55,8 @@ class Optimizer:
         """
         norm = math.sqrt(total(square_sum(self.weights.values())))
         if norm > self.config.max_grad_norm:
-            torch._foreach_mul_(own_gradients(self.weights.values()), self.config.max_grad_norm / norm)
+            for gradient in own_gradients(self.weights.values()):
+                gradient.mul_(self.config.max_grad_norm / norm)
         return norm
 
     def step(self, number: int) -> float:
@@ -80,13 +82,26 @@ class Optimizer:
             for kind, value in self.adamw.state.get(weight, {}).items()
         }
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave."""
-        for key, value in state.items():
-            name, _, kind = key.rpartition("|")
-            weight = self.weights[name]
-            # AdamW keeps its step count on the CPU whatever the device of the weight.
-            self.adamw.state[weight][kind] = value if kind == "step" else value.to(weight)
+    def begin(self, names: Iterable[str]) -> None:
+        """Averages and step counts of these weights as they are before the first step, so that they can be put back."""
+        for weight in map(self.weights.__getitem__, set(names)):
+            self.adamw.state[weight] = {
+                # AdamW keeps its step count on the CPU whatever the device of the weight.
+                "step": torch.tensor(0.0),
+                "exp_avg": torch.zeros_like(weight, memory_format=torch.preserve_format),
+                "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
+            }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave, as whole tensors."""
+        self.begin(weight_of(key) for key in state)
+        for key, average in self.state().items():
+            put(average, state[key])
+
+
+def weight_of(key: str) -> str:
+    """The weight that an entry of `Optimizer.state` belongs to."""
+    return key.rpartition("|")[0]
 
 
 def count(weights: Iterable[Tensor]) -> int:
