@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
+import numpy as np
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from prefsmith.config import DataConfig, LossConfig, RunConfig
 from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.encoded_rows import longest_of, prompt_key_of
 from prefsmith.data.pack import pack
-from prefsmith.data.prepare import EncodedSides, encoded_digest
+from prefsmith.data.prepare import encoded_digest
 from prefsmith.data.render import Renderer
-from prefsmith.data.stream import Stream, with_mismatched
+from prefsmith.data.sides import EncodedSides
+from prefsmith.data.stream import Stream, WithMismatched
 from prefsmith.data.views import Wanted
 from prefsmith.errors import ConfigError
 from prefsmith.losses import resolve
@@ -37,6 +40,8 @@ from prefsmith.train.optim import count
 from prefsmith.types import Batch
 
 Say = Callable[[str], None]
+KEPT = 4096
+"""Held-out rows with mismatched answers that are kept in memory; more of them are encoded at every evaluation."""
 
 
 def objective_of(config: RunConfig) -> Objective:
@@ -197,7 +202,7 @@ def make_models(
     Raises:
         ConfigError: the adapter, the path, the reference or its precision does not fit the model.
     """
-    probes = _probes([*rows.train, *rows.held_out])
+    probes = _probes(rows)
     identity = {"model": digest(loaded.model), "data": encoded_digest(rows.train)}
     model = _trainable(config, loaded)
     policy, choice = choose_path(
@@ -258,7 +263,7 @@ def _activate_dropout(model: nn.Module, objective: Objective) -> None:
 
 def make_stream(
     config: RunConfig, objective: Objective, rows: EncodedSides, encoder: Encoder, say: Say
-) -> tuple[Stream, list[EncodedGroup]]:
+) -> tuple[Stream, Sequence[EncodedGroup]]:
     """The steps, and the held-out rows as the losses need them."""
     add_mismatched = encoder.add_mismatched if objective.mismatched else None
     stream = Stream(
@@ -272,10 +277,15 @@ def make_stream(
     held = rows.held_out
     if add_mismatched is None:
         return stream, held
-    if len({group.group.prompt_key() for group in held}) < 2:
+    if len({prompt_key_of(held, index) for index in range(len(held))}) < 2:
         say("warning: fewer than two prompts are held out, and this loss compares across them: no evaluation")
         return stream, []
-    return stream, list(with_mismatched(held, add_mismatched))
+    mixed = WithMismatched(held, add_mismatched)
+    if len(mixed) <= KEPT:
+        return stream, list(mixed)
+    for _ in mixed:  # what cannot be encoded is refused now
+        pass
+    return stream, mixed
 
 
 def describe_stream(config: RunConfig, objective: Objective, stream: Stream, say: Say, *, done: int = 0) -> None:
@@ -293,8 +303,13 @@ def describe_stream(config: RunConfig, objective: Objective, stream: Stream, say
         say(f"warning: optim.warmup_steps={warmup}, so the learning rate never gets beyond its warm-up")
 
 
-def _probes(groups: Sequence[EncodedGroup]) -> list[Batch]:
+def _probes(rows: EncodedSides) -> list[Batch]:
     """The longest group, and the shortest beside the longest."""
-    longest = max(groups, key=lambda group: group.longest)
-    shortest = min(groups, key=lambda group: group.longest)
-    return [pack([longest]), pack([shortest, longest])] if shortest is not longest else [pack([longest])]
+    lengths = np.concatenate([longest_of(rows.train), longest_of(rows.held_out)])
+    places = {int(np.argmax(lengths)), int(np.argmin(lengths))}
+    first = len(rows.train)
+    longest, shortest = (
+        rows.train[place] if place < first else rows.held_out[place - first]
+        for place in (int(np.argmax(lengths)), int(np.argmin(lengths)))
+    )
+    return [pack([longest]), pack([shortest, longest])] if len(places) > 1 else [pack([longest])]

@@ -121,6 +121,10 @@ class DataConfig(Section):
     """Write rows that cannot be used to rejected.jsonl with their reasons, instead of stopping at the first."""
     limit: int | None = Field(default=None, ge=1)
     """Read at most this many rows of each file."""
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Processes that encode rows beside the run's own; `auto` starts one per core where that is worth their start."""
+    cache: str = "auto"
+    """Where rows and ids are kept for later runs: a folder, `auto` ($XDG_CACHE_HOME or ~/.cache), or `none`."""
 
 
 class LossConfig(BaseModel):

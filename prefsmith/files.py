@@ -19,6 +19,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """Size, time of the last change and number of a file: another one tells that it was written to."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
 def digest_of_files(paths: Iterable[Path]) -> str:
     """sha256 of the digests of several files, in their order."""
     total = hashlib.sha256()

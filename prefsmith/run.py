@@ -30,7 +30,8 @@ from prefsmith.assembly import (
 from prefsmith.config import RunConfig
 from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedGroup
-from prefsmith.data.prepare import EncodedSides, Preparation
+from prefsmith.data.prepare import Preparation
+from prefsmith.data.sides import EncodedSides
 from prefsmith.data.stream import Stream
 from prefsmith.errors import ConfigError, DataError, PrefsmithError
 from prefsmith.evaluate.implicit import held_out
@@ -272,7 +273,7 @@ class _Composition:
         """What writes answers after a number of steps: always to the same prompts, with the same noise."""
         config = self.config.evaluate
         side, split = (rows.held_out, "eval") if rows.held_out else (rows.train, "train")
-        groups = first_prompts([each.group for each in side], config.samples)
+        groups = first_prompts((each.group for each in side), config.samples)
         room = config.sample_tokens if encoder.max_length is None else max(1, encoder.max_length // 2)
         sampling = Sampling(max_new_tokens=min(config.sample_tokens, room), seed=self.config.train.seed)
 

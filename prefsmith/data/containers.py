@@ -16,7 +16,7 @@ from prefsmith.data.rows import Row
 from prefsmith.data.streams import Compression, opened, refuse_foreign
 from prefsmith.data.tables import table_rows
 from prefsmith.errors import DataError
-from prefsmith.files import file_digest
+from prefsmith.files import file_digest, stamp_of
 
 Kind = Literal["json", "csv", "tsv", "parquet"]
 
@@ -68,8 +68,26 @@ class File:
                 yield from table_rows(self.path, file, "," if self.kind == "csv" else "\t", rejects)
 
     def digest(self) -> dict[str, str]:
-        """sha256 of the file as it lies on the disk."""
-        return {"sha256": file_digest(self.path)}
+        """sha256 of the file as it lies on the disk.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        try:
+            return {"sha256": file_digest(self.path)}
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+
+    def stamp(self) -> list[tuple[int, int, int]]:
+        """What changes when somebody writes to the file.
+
+        Raises:
+            DataError: it is gone.
+        """
+        try:
+            return [stamp_of(self.path)]
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
 
     def describe(self) -> str:
         """Nothing had to be chosen."""
@@ -99,8 +117,7 @@ def open_container(name: str | Path, side: hub.Side = "train") -> Container:
             return hub.open_folder(path, side)
         regular = path.is_file()
     except OSError as error:
-        what, fix = f"cannot read the file: {error.strerror}", "check the path and its permissions"
-        raise DataError("data.file", what, where=str(name), fix=fix) from error
+        raise _unreadable(str(name), error) from error
     if not regular:
         what, fix = "this is a pipe or a device, and a file is read twice", "write the rows to a file first"
         raise DataError("data.file", what, where=str(name), fix=fix)
@@ -120,6 +137,11 @@ def _as_file(name: str, path: Path) -> File:
         what, fix = "a parquet file is compressed inside, and is not read from a compressed one", "unpack it"
         raise DataError("data.container", what, where=name, fix=fix)
     return File(name, path, kind, cast("Compression", compression))
+
+
+def _unreadable(name: str, error: OSError) -> DataError:
+    what, fix = f"cannot read the file: {error.strerror}", "check the path and its permissions"
+    return DataError("data.file", what, where=name, fix=fix)
 
 
 def _nothing_there(name: str) -> DataError:

@@ -60,6 +60,8 @@ def of_used_completions(
     whole_prompt: int,
 ) -> EncodedGroup:
     """The group with those of its completions that some loss uses; all indices count these."""
+    if len(used) == len(group.completions):
+        return EncodedGroup(group, prompt, tuple(completions), tuple(views), tuple(compared), whole_prompt)
     place = {old: new for new, old in enumerate(used)}
     kept = (tuple(place[index] for index in tier if index in place) for tier in group.ranking)
     return EncodedGroup(

@@ -1,7 +1,7 @@
 """From a preference file to groups."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from prefsmith.data.containers import Container, open_container
 from prefsmith.data.hub import Side
 from prefsmith.data.parse import parse_row
 from prefsmith.data.rejects import Rejects
+from prefsmith.data.rowstore import FirstPlaces
 from prefsmith.data.schema import Schema, recognise
 from prefsmith.errors import DataError
 from prefsmith.records import Group
@@ -50,13 +51,42 @@ def read_groups(
         DataError: the file cannot be read, holds no usable row, or holds a bad row and `rejects` does not skip.
         ConfigError: `columns` names something we do not know.
     """
+    reading = Reading(open_container(path, side))
     rejects = rejects if rejects is not None else Rejects()
-    reading, seen = Reading(open_container(path, side)), dict[str, str]()
-    refused_before = len(rejects.rows)
+    seen = FirstPlaces(reading.groups)
+    for group in stream_groups(reading, seen, rejects, format=format, columns=columns or {}, limit=limit):
+        reading.groups.append(group)
+    return reading
+
+
+def stream_groups(
+    reading: Reading,
+    seen: FirstPlaces,
+    rejects: Rejects,
+    *,
+    format: str,
+    columns: Mapping[str, str],
+    limit: int | None,
+) -> Iterator[Group]:
+    """Yield the groups of a container one by one, for whoever keeps them elsewhere than in the reading.
+
+    Args:
+        reading: of the container; its other parts are filled in.
+        seen: looks at the groups that were yielded, so each has to be kept before the next one is asked for.
+        rejects: collects the rows that cannot be used.
+        format: as for `read_groups`.
+        columns: likewise.
+        limit: likewise.
+
+    Raises:
+        DataError: as for `read_groups`.
+        ConfigError: likewise.
+    """
+    used, refused_before = 0, len(rejects.rows)
     for row in islice(reading.container.rows(rejects), limit):
         reading.rows += 1
         if reading.schema is None:
-            reading.schema = recognise(row, format, columns or {})
+            reading.schema = recognise(row, format, columns)
         notes = Counter[str]()
         try:
             group = parse_row(row, reading.schema, notes)
@@ -64,13 +94,12 @@ def read_groups(
         except DataError as error:
             rejects.refuse(error, row.values)
             continue
-        reading.groups.append(group)
+        used += 1
         reading.notes += notes  # of rows that are used, so that the counts add up
-    unread = len(rejects.rows) - refused_before - (reading.rows - len(reading.groups))
-    reading.rows += unread  # lines that were no rows at all count as read
-    if not reading.groups:
+        yield group
+    reading.rows += len(rejects.rows) - refused_before - (reading.rows - used)  # lines that were no rows count as read
+    if not used:
         raise _nothing(reading.container.name, reading.rows)
-    return reading
 
 
 def _nothing(name: str, rows: int) -> DataError:
@@ -81,10 +110,9 @@ def _nothing(name: str, rows: int) -> DataError:
     return DataError("data.no_rows", what, where=name, fix=fix)
 
 
-def _first_of_its_id(group: Group, seen: dict[str, str]) -> None:
-    if group.id in seen:
-        what = f"the id {group.id!r} is also that of {seen[group.id]}"
+def _first_of_its_id(group: Group, seen: FirstPlaces) -> None:
+    if (before := seen.note(group.id)) is not None:
+        what = f"the id {group.id!r} is also that of {before}"
         raise DataError(
             "data.id", what, where=group.source, fix="ids name rows, so each stands once; or drop the column"
         )
-    seen[group.id] = group.source

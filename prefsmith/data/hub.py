@@ -14,7 +14,7 @@ from prefsmith.data.excerpt import excerpt, excerpt_names
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.rows import Row
 from prefsmith.errors import DataError, nearest
-from prefsmith.files import digest_of_files
+from prefsmith.files import digest_of_files, stamp_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -60,6 +60,10 @@ class Saved:
         """sha256 of the Arrow files, and the facts."""
         files = [Path(each["filename"]) for each in self.dataset.cache_files]
         return {"sha256": digest_of_files(files), **self.facts}
+
+    def stamp(self) -> list[tuple[int, int, int]]:
+        """What changes when somebody writes to the files."""
+        return [stamp_of(Path(each["filename"])) for each in self.dataset.cache_files]
 
     def describe(self) -> str:
         """What was chosen, in words."""

@@ -1,12 +1,14 @@
 """Groups to batches: which groups share a micro-batch, and the tensors that hold them."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
+import numpy as np
 import torch
 
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
+from prefsmith.data.encoded_rows import tokens_of
 from prefsmith.records import Comparison, Ranking, Rating
 from prefsmith.types import Batch, Labels, Preferences, Rankings, Ratings
 
@@ -22,8 +24,7 @@ def plan(groups: Sequence[EncodedGroup], token_budget: int) -> list[list[int]]:
         For each micro-batch the indices of its groups, ascending.
     """
     bins: list[tuple[int, list[int]]] = []
-    for index in sorted(range(len(groups)), key=lambda index: (-groups[index].tokens, index)):
-        size = groups[index].tokens
+    for index, size in _largest_first(groups):
         # Only the newest are looked at, so that many groups take no quadratic time; older ones are nearly full.
         for place in range(max(0, len(bins) - OPEN_BINS), len(bins)):
             used, members = bins[place]
@@ -48,7 +49,7 @@ def shares(groups: Sequence[EncodedGroup], token_budget: int, processes: int) ->
     """
     if processes == 1 or not groups:
         return [plan(groups, token_budget) for _ in range(processes)]
-    most = max([token_budget, *(group.tokens for group in groups)])
+    most = max(token_budget, int(tokens_of(groups).max()))
     count = -(-len(plan(groups, token_budget)) // processes) * processes
     level = _levelled(groups, count)
     while max(size for size, _ in level) > most:
@@ -65,11 +66,17 @@ def _levelled(groups: Sequence[EncodedGroup], count: int) -> list[tuple[int, lis
     """All groups in `count` micro-batches, the largest group first and each where the fewest tokens are."""
     heap: list[tuple[int, int]] = [(0, place) for place in range(count)]
     members: list[list[int]] = [[] for _ in range(count)]
-    for index in sorted(range(len(groups)), key=lambda index: (-groups[index].tokens, index)):
+    for index, tokens in _largest_first(groups):
         size, place = heapq.heappop(heap)
         members[place].append(index)
-        heapq.heappush(heap, (size + groups[index].tokens, place))
+        heapq.heappush(heap, (size + tokens, place))
     return [(size, members[place]) for size, place in heap]
+
+
+def _largest_first(groups: Sequence[EncodedGroup]) -> Iterator[tuple[int, int]]:
+    """Places of the groups and their tokens."""
+    tokens = tokens_of(groups)
+    return ((int(index), int(tokens[index])) for index in np.argsort(-tokens, kind="stable"))
 
 
 def pack(groups: Sequence[EncodedGroup], *, mismatched: bool = True) -> Batch:

@@ -1,44 +1,41 @@
 """From the files of a run to encoded rows: read, split, view, encode; every row is used, refused or counted.
 
-What a loss cannot use is refused when the rows are read, so that nobody waits for a model to hear of it.
+What a loss cannot use is refused when the rows are read, so that nobody waits for a model to hear of it. What was made
+of the same files with the same settings before is taken from the cache, with all that was said of it.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from prefsmith.config import DataConfig
-from prefsmith.data.encode import Encoder, EncodingCounts
+from prefsmith.data.cache import Cache, Draft, Entry, Made
+from prefsmith.data.chunks import words_of
+from prefsmith.data.collect import Collection, Source
+from prefsmith.data.encode import Encoder, Uncut
 from prefsmith.data.encoded import EncodedGroup
-from prefsmith.data.excerpt import excerpt_names
-from prefsmith.data.groups import Reading, read_groups
-from prefsmith.data.hub import Side
-from prefsmith.data.made import made_of
+from prefsmith.data.encoded_rows import EncodedRows
+from prefsmith.data.encoding import EncodedSide, Hands, encode_side
+from prefsmith.data.hub import Side as SideName
+from prefsmith.data.keys import facts_of_ids, facts_of_rows
 from prefsmith.data.rejects import Rejects
-from prefsmith.data.schema import Schema
-from prefsmith.data.split import shared_prompts, split
-from prefsmith.data.suitable import refuse_unsuitable, refuse_weightless
-from prefsmith.data.views import Labelled, Wanted, label
-from prefsmith.errors import ConfigError, DataError
+from prefsmith.data.rowstore import LabelledRows, RowStore
+from prefsmith.data.sides import EncodedSides, Sides
+from prefsmith.data.suitable import refuse_weightless
+from prefsmith.data.views import Wanted
+from prefsmith.errors import ConfigError, DataError, PrefsmithError
+from prefsmith.files import cache_root
 from prefsmith.records import Group
 
 Say = Callable[[str], None]
+First = Callable[[Callable[[], Entry]], Entry | None]
+SIDES = ("train", "eval")
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """Groups to train on and groups that are held out, with their labels."""
-
-    train: list[Labelled]
-    held_out: list[Labelled]
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedSides:
-    """The same as token ids."""
-
-    train: list[EncodedGroup]
-    held_out: list[EncodedGroup]
+def by_itself(work: Callable[[], Entry]) -> Entry | None:
+    """A run of one process waits for nobody."""
+    return work()
 
 
 class Preparation:
@@ -48,6 +45,8 @@ class Preparation:
         config: which files, and what to do with them.
         wanted: the labels that each loss term takes.
         say: is given a line at a time of what was recognised, refused and counted.
+        first: for a run of several processes: does the work in one of them for all that share a cache, while the others
+            wait, and gives them None. Where there is a cache every process asks it once to read and once to encode.
 
     Attributes:
         record: what data.json says.
@@ -55,12 +54,19 @@ class Preparation:
         sides: what was read, also where the losses cannot learn from it as a whole.
     """
 
-    def __init__(self, config: DataConfig, wanted: Sequence[Wanted], say: Say) -> None:
-        self.config, self.wanted, self.say = config, wanted, say
+    def __init__(self, config: DataConfig, wanted: Sequence[Wanted], say: Say, *, first: First = by_itself) -> None:
+        self.config, self.wanted, self.first = config, wanted, first
         self.rejects = Rejects(skip=config.skip_bad)
         self.record: dict[str, object] = {}
         self.sides: Sides | None = None
+        self._tell, self._said = say, list[str]()
         self._without_labels: dict[str, int] = {}  # rows of a side that a loss refuses
+        self._facts: dict[str, object] | None = None  # what the rows are made of, where it can be told
+
+    def say(self, line: str) -> None:
+        """Tell a line, and note it for whoever takes from the cache what is made now."""
+        self._said.append(line)
+        self._tell(line)
 
     def read(self, groups: Sequence[Group] | None) -> Sides:
         """Training and held-out groups, from the files or from groups in memory.
@@ -69,124 +75,137 @@ class Preparation:
             ConfigError: there is nothing to train on, or one prompt where a loss compares across prompts.
             DataError: a file or a row cannot be used, or a loss cannot learn from what there is.
         """
-        everything = self._train_groups(groups)
-        if self.config.eval is None:
-            train, held_out = split(everything, self.config.eval_fraction)
-        else:
-            train, held_out = everything, self._read_file(self.config.eval, "eval").groups
-            if leaked := shared_prompts(train, held_out):
-                self.say(f"warning: {leaked} of {len(held_out)} held-out rows have a prompt that is trained on")
-                self.record["eval_prompts_in_train"] = leaked
-        self.sides = sides = Sides(self._label(train, "train"), self._label(held_out, "eval"))
-        self.record["made"] = made = made_of(sides.train, self.wanted, self.config.pairs)
-        for each in made:
-            self.say(f"  made of it: {each}")
-        self.say(f"  {len(sides.train):,} rows to train on, {len(sides.held_out):,} held out")
-        refuse_unsuitable(sides.train, self.wanted, self._where(), held_out=sides.held_out)
-        return sides
+        sources: dict[SideName, Source] = {}
+        if groups is None:
+            if not self.config.train:
+                fix = "name a preference file with --data"
+                raise ConfigError("data.none", "there is nothing to train on", where="data.train", fix=fix)
+            sources = self._open()
 
-    def encode(self, encoder: Encoder, sides: Sides) -> EncodedSides:
+        def make(draft: Draft) -> Made:
+            collection = Collection(self.config, self.wanted, self.rejects, self.say)
+            try:
+                columns = collection.read(groups, sources, draft)
+            finally:
+                self.record |= collection.record
+                self.sides, self._without_labels = collection.sides, collection.without_labels
+            record = {"record": collection.record, "said": self._said, "without_labels": self._without_labels}
+            self.rejects.copy_to(draft.spool("rejected"))
+            return Made(record, columns, whole=collection.sayable)
+
+        entry = self._through(self._cache("rows"), self._facts, make)
+        if entry.folder is not None:
+            self._repeat(entry)
+            self._without_labels = dict(entry.record["without_labels"])
+            self.sides = self._sides_of(entry)
+            self._tell(f"  read before: taken from {entry.folder}")
+        assert self.sides is not None  # read, or taken from the cache
+        return self.sides
+
+    def encode(self, encoder: Encoder, sides: Sides, measure: Callable[[Uncut], None] | None = None) -> EncodedSides:
         """Ids of every group; what cannot be used is refused as it is when read.
+
+        Args:
+            encoder: of the run.
+            sides: what `read` gave.
+            measure: is given the lengths of every training group before it is cut or dropped; nothing is then taken
+                from the cache.
 
         Raises:
             DataError: a row cannot be used, or none is left to train on.
         """
-        train = self._encode(encoder, sides.train, "train")
-        held_out = self._encode(encoder, sides.held_out, "eval")
-        if not train:
-            counts = ", ".join(f"{n} {what}" for what, n in encoder.counts.kinds.items())
+
+        def make(draft: Draft) -> Made:
+            return self._encode(encoder, sides, measure, draft)
+
+        facts = None if self._facts is None or measure is not None else facts_of_ids(self._facts, encoder)
+        entry = self._through(self._cache("ids"), facts, make)
+        if entry.folder is not None:
+            self._repeat(entry)
+            self._tell(f"  encoded before: taken from {entry.folder}")
+        return EncodedSides(_encoded(entry, "train", sides.train), _encoded(entry, "eval", sides.held_out))
+
+    def _encode(self, encoder: Encoder, sides: Sides, measure: Callable[[Uncut], None] | None, draft: Draft) -> Made:
+        before, said = len(self.rejects.rows), len(self._said)
+        encoded: dict[str, EncodedSide] = {}
+        for name, rows in zip(SIDES, (sides.train, sides.held_out), strict=True):
+            watch = measure if name == "train" else None
+            hands = Hands(self.config.workers, watch, self.say)
+            side = encoded[name] = encode_side(encoder, rows, draft.spool(name), self.rejects, hands)
+            self.record[f"{name}_encoded"] = side.record(encoder, self._without_labels[name])
+            for what, n in sorted(side.counts.kinds.items()):
+                self.say(f"  {name}: {n:,} of {len(rows):,} rows {what}")
+        train, where = encoded["train"], self.config.train or "rows in memory"
+        if not len(train.builder):
+            counts = ", ".join(f"{n} {what}" for what, n in train.counts.kinds.items())
             counts = counts or f"{len(self.rejects.rows)} refused"
             fix = "raise data.max_length, lower data.eval_fraction, or leave data.skip_bad out to see the first bad row"
             what = f"no row is left to train on ({len(sides.train)} were there; {counts})"
-            raise DataError("data.no_rows", what, where=self._where(), fix=fix)
-        refuse_weightless([group.views for group in train], self.wanted, self._where())
-        return EncodedSides(train, held_out)
-
-    def _where(self) -> str:
-        return self.config.train or "rows in memory"
-
-    def _label(self, groups: Sequence[Group], side: str) -> list[Labelled]:
-        """The groups that every loss can read; the others are refused."""
-        labelled: list[Labelled] = []
-        for group in groups:
-            try:
-                labelled.append(label(group, self.wanted, self.config.pairs))
-            except DataError as error:
-                self.rejects.refuse(error, asdict(group))
-        self._without_labels[side] = len(groups) - len(labelled)
-        return labelled
-
-    def _train_groups(self, groups: Sequence[Group] | None) -> list[Group]:
-        if groups is not None:
-            self.record["train"] = {"path": "in memory", "groups": len(groups)}
-            return list(groups)
-        if not self.config.train:
-            fix = "name a preference file with --data"
-            raise ConfigError("data.none", "there is nothing to train on", where="data.train", fix=fix)
-        return self._read_file(self.config.train, "train").groups
-
-    def _read_file(self, path: str, side: Side) -> Reading:
-        config, before = self.config, len(self.rejects.rows)
-        reading = read_groups(
-            path, format=config.format, columns=config.columns, limit=config.limit, rejects=self.rejects, side=side
-        )
-        assert reading.schema is not None  # there is at least one group
-        self._refuse_examples(path, reading.schema)
-        refused = len(self.rejects.rows) - before
-        chosen = f" ({choice})" if (choice := reading.container.describe()) else ""
-        self.say(f"{path}{chosen}: {reading.rows:,} rows; {reading.schema.describe()}")
-        if refused:
-            self.say(f"  {refused} rows cannot be used and go to rejected.jsonl")
-        for what, n in reading.notes.items():
-            self.say(f"  {n} {what}")
-        self.record[side] = {
-            "path": path,
-            **reading.container.digest(),
-            "rows": reading.rows,
-            "groups": len(reading.groups),
-            "rejected": refused,
-            "recognised": reading.schema.describe(),
-            **({"notes": dict(reading.notes)} if reading.notes else {}),
+            raise DataError("data.no_rows", what, where=where, fix=fix)
+        refuse_weightless(train.tallies, self.wanted, where)
+        self.rejects.copy_to(draft.spool("rejected"), start=before)
+        columns = {f"{name}_{each}": n for name, side in encoded.items() for each, n in side.builder.columns().items()}
+        record = {
+            "record": {f"{name}_encoded": self.record[f"{name}_encoded"] for name in SIDES},
+            "said": self._said[said:],
+            "digests": {name: side.builder.digest() for name, side in encoded.items()},
         }
-        return reading
+        return Made(record, columns)
 
-    def _refuse_examples(self, path: str, schema: Schema) -> None:
-        """Examples without labels would all be taken for good answers by a loss that tells good from bad."""
-        reads_labels = (each for each in self.wanted if each.kind == "unpaired" and not each.scores)
-        wanted = next((each for each in reads_labels if not each.desirable_only), None)
-        if wanted is None or schema.format != "completion":
-            return
-        unread = f"; not read: {excerpt_names(schema.unused)}" if schema.unused else ""
-        what = f"{wanted.loss} learns from good and bad answers, and the rows have no label{unread}"
-        fix = "name the column that says it, data.columns.label=<your column>; for good answers alone, loss.name=sft"
-        raise DataError("data.label", what, where=path, fix=fix)
+    def _cache(self, kind: str) -> Cache:
+        place = self.config.cache
+        root = None if place == "none" else cache_root() if place == "auto" else Path(place).expanduser()
+        return Cache(root, kind, self._tell)
 
-    def _encode(self, encoder: Encoder, rows: Sequence[Labelled], side: str) -> list[EncodedGroup]:
-        encoder.counts = EncodingCounts()
-        encoded: list[EncodedGroup] = []
-        refused = len(self.rejects.rows)
-        for row in rows:
+    def _through(self, cache: Cache, facts: Mapping[str, object] | None, make: Callable[[Draft], Made]) -> Entry:
+        """What was made before, or is made now and kept."""
+        if facts is None or cache.folder is None:
+            draft = Draft(None)
+            return draft.as_entry(make(draft))
+        work = partial(cache.find_or_make, facts, make)
+        return self.first(work) or work()
+
+    def _repeat(self, entry: Entry) -> None:
+        """Say and record what was said and recorded when the entry was made."""
+        self.record |= entry.record["record"]
+        for line in entry.record["said"]:
+            self.say(line)
+        refused = entry.files["rejected"]
+        for line in refused.read(0, len(refused)).splitlines(keepends=True):
+            self.rejects.repeat(line)
+
+    def _open(self) -> dict[SideName, Source]:
+        """The files of the run, and what rows of them are made of."""
+        sources: dict[SideName, Source] = {"train": Source.open(self.config.train, "train")}
+        if self.config.eval is not None:
             try:
-                if not any(len(view) for view in row.views):
-                    encoder.counts.add("without a label for this loss", row.group.source)
-                elif (each := encoder.encode(row.group, row.views, row.compared)) is not None:
-                    encoded.append(each)
-            except DataError as error:
-                self.rejects.refuse(error, asdict(row.group))
-        self.record[f"{side}_encoded"] = {
-            **encoder.counts.as_dict(),
-            "places": encoder.counts.places,
-            "rejected": self._without_labels[side] + len(self.rejects.rows) - refused,
-            "max_length": encoder.max_length,
-        }
-        for what, n in sorted(encoder.counts.kinds.items()):
-            self.say(f"  {side}: {n:,} of {len(rows):,} rows {what}")
-        return encoded
+                sources["eval"] = Source.open(self.config.eval, "eval")
+            except PrefsmithError:
+                return sources  # said when its turn comes; nothing is looked up
+        files = {side: {"name": each.container.name, **each.digest} for side, each in sources.items()}
+        self._facts = facts_of_rows(self.config, files, self.wanted)
+        return sources
+
+    def _sides_of(self, entry: Entry) -> Sides:
+        """The rows as an entry has them."""
+        rows: list[LabelledRows] = []
+        for side, file in (("train", "train"), ("eval", "eval" if self.config.eval is not None else "train")):
+            store = RowStore(entry.files[file], entry.columns[f"{file}_starts"])
+            members, prompts = entry.columns[f"{side}_rows"], entry.columns[f"{file}_prompts"]
+            rows.append(LabelledRows(store, prompts, members, self.wanted, self.config.pairs))
+        return Sides(*rows)
+
+
+def _encoded(entry: Entry, side: str, rows: LabelledRows) -> EncodedRows:
+    columns = {name.removeprefix(f"{side}_"): each for name, each in entry.columns.items() if name.startswith(side)}
+    return EncodedRows(rows, columns, entry.files[side], entry.record["digests"][side])
 
 
 def encoded_digest(groups: Sequence[EncodedGroup]) -> str:
     """sha256 of everything that training reads of the rows, in their order."""
+    if isinstance(groups, EncodedRows):
+        return groups.digest
     total = hashlib.sha256()
     for group in groups:
-        total.update(repr((group.prompt, group.completions, group.views, group.compared)).encode())
+        total.update(words_of(group))
     return total.hexdigest()

@@ -35,7 +35,7 @@ def parse_json(text: str) -> object:
         ValueError: it is not JSON, or has a key twice.
         RecursionError: it is nested too deeply.
     """
-    return json.loads(text, object_pairs_hook=_unique_keys)
+    return _decode_unique(text)
 
 
 def _begins_array(file: BufferedIOBase) -> bool:
@@ -233,3 +233,6 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
         raise ValueError(f"the key {twice!r} stands twice in one object")
     return values
+
+
+_decode_unique = json.JSONDecoder(object_pairs_hook=_unique_keys).decode

@@ -10,6 +10,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from prefsmith.data import dialogue
+from prefsmith.data.chat import render_chat, special_tokens
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.records import Completion, Group, Message
 
@@ -52,6 +53,7 @@ class Renderer:
         self.tokenizer = tokenizer
         self.template = _template(tokenizer, template)
         self.today = today or date.today()
+        self.special = special_tokens(tokenizer)
         # Llama 3 marks its header tokens as special without giving them a name; `all_special_tokens` lacks those.
         added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
         control = sorted({*map(str, tokenizer.all_special_tokens), *added}, key=len, reverse=True)
@@ -86,10 +88,11 @@ class Renderer:
         return dict(zip(free, found, strict=False))
 
     def _templated(self, group: Group, completions: Sequence[Completion], typed: dict[str, str]) -> Rendered:
-        def hide(text: str) -> str:
+        def stand_in_for(text: str) -> str:
             return self.control.sub(lambda match: stand_in[match.group()], text)
 
         stand_in = {token: character for character, token in typed.items()}
+        hide = stand_in_for if typed else None
         asked = _hidden([Message("user", group.prompt)] if isinstance(group.prompt, str) else group.prompt, hide)
         prompt = self._apply(asked, group, hide, answer=False)
         texts, prefaced = [], False
@@ -104,26 +107,29 @@ class Renderer:
                     where=group.source,
                     fix="give another template with data.template=FILE, or data.template=plain",
                 )
-            prefaced |= not text[len(prompt) :].lstrip().startswith(hide(completion.content).strip())
+            prefaced |= not text[len(prompt) :].lstrip().startswith(stand_in_for(completion.content).strip())
             texts.append(text)
         return Rendered(prompt, tuple(texts), typed, prefaced)
 
-    def _apply(self, messages: Sequence[object], group: Group, hide: Callable[[str], str], *, answer: bool) -> str:
+    def _apply(
+        self, messages: Sequence[dict[str, object]], group: Group, hide: Callable[[str], str] | None, *, answer: bool
+    ) -> str:
+        assert self.template is not None  # plain text does not come here
+        tools = [tool if hide is None else _everywhere(tool, hide) for tool in group.tools] or None
         try:
-            text = self.tokenizer.apply_chat_template(
-                list(messages),  # pyright: ignore[reportArgumentType]  a message may carry tool calls beside texts
-                tools=[_everywhere(tool, hide) for tool in group.tools] or None,  # pyright: ignore[reportArgumentType]
-                chat_template=self.template,
-                tokenize=False,
-                add_generation_prompt=not answer,
-                strftime_now=self.today.strftime,
+            text = render_chat(
+                self.template, messages, tools, prompt_only=not answer, special=self.special, today=self.today
             )
         except (TemplateError, TypeError, ValueError) as error:
             what = f"the chat template refuses these messages: {error}"
             fix = "check the order of the roles; or data.template=FILE for another template"
             raise DataError("data.template", what, where=group.source, fix=fix) from error
-        assert isinstance(text, str)
         return text
+
+    @property
+    def dated(self) -> bool:
+        """Whether the template may write the date."""
+        return self.template is not None and "strftime_now" in self.template
 
 
 def _template(tokenizer: PreTrainedTokenizerBase, template: str) -> str | None:
@@ -172,14 +178,24 @@ def _texts(group: Group, completions: Sequence[Completion]) -> list[str]:
         found.append(text)
         return text
 
-    _everywhere(list(group.tools), keep)
+    if group.tools:
+        _everywhere(list(group.tools), keep)
     for part in (group.prompt, *(completion.messages or completion.content for completion in completions)):
-        _everywhere(part if isinstance(part, str) else [message.as_dict() for message in part], keep)
+        if isinstance(part, str):
+            found.append(part)
+            continue
+        for message in part:
+            found += (message.role, message.content)
+            if message.extra:
+                _everywhere(message.extra, keep)
     return found
 
 
-def _hidden(messages: Sequence[Message], hide: Callable[[str], str]) -> list[object]:
-    return [_everywhere(message.as_dict(), hide) for message in messages]
+def _hidden(messages: Sequence[Message], hide: Callable[[str], str] | None) -> list[dict[str, object]]:
+    written = [message.as_dict() for message in messages]
+    if hide is None:
+        return written
+    return [{key: _everywhere(value, hide) for key, value in each.items()} for each in written]
 
 
 def _everywhere(value: object, change: Callable[[str], str]) -> object:

@@ -4,32 +4,39 @@ A prompt's side never depends on the other rows: adding rows to a file moves non
 """
 
 import hashlib
-from collections.abc import Sequence
 
+import numpy as np
+
+from prefsmith.data.rowstore import Digests
 from prefsmith.records import Group
 
+DIGEST_BYTES = 16
 
-def split(groups: Sequence[Group], eval_fraction: float) -> tuple[list[Group], list[Group]]:
-    """Training groups and held-out groups, in their order.
+
+def prompt_digest(group: Group) -> bytes:
+    """The same for equal prompts, and only for them."""
+    return hashlib.sha256(group.prompt_key().encode("utf-8")).digest()[:DIGEST_BYTES]
+
+
+def is_held_out(digest: bytes, eval_fraction: float) -> bool:
+    """Whether a prompt is held out.
 
     Args:
-        groups: rows of a file.
+        digest: of the prompt.
         eval_fraction: expected share of the prompts that is held out, in [0, 1).
     """
-    train: list[Group] = []
-    held_out: list[Group] = []
-    for group in groups:
-        (held_out if _place(group) < eval_fraction else train).append(group)
-    return train, held_out
+    return int.from_bytes(digest[:8], "big") / 2**64 < eval_fraction
 
 
-def shared_prompts(train: Sequence[Group], held_out: Sequence[Group]) -> int:
+def shared_prompts(train: Digests, held_out: Digests) -> int:
     """How many held-out rows have a prompt that is trained on."""
-    known = {group.prompt_key() for group in train}
-    return sum(group.prompt_key() in known for group in held_out)
+    return int(np.isin(_as_one(held_out), _as_one(train)).sum())
 
 
-def _place(group: Group) -> float:
-    """A number in [0, 1) that depends on the prompt alone, uniform over prompts."""
-    digest = hashlib.sha256(group.prompt_key().encode("utf-8")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def digests_of(joined: bytes | bytearray) -> Digests:
+    """Digests that stand one behind the other as rows of an array, which shares their memory."""
+    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+
+
+def _as_one(digests: Digests) -> np.ndarray:
+    return np.ascontiguousarray(digests).view(f"V{DIGEST_BYTES}").reshape(-1)

@@ -6,25 +6,31 @@ Nothing is remembered between steps, so a run that stops anywhere goes on with t
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
 
 from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.encoded_rows import labels_in, prompt_key_of
+from prefsmith.data.prefetch import prefetched
 from prefsmith.errors import ConfigError
 from prefsmith.records import Completion
 
 AddMismatched = Callable[[EncodedGroup, Sequence[Completion]], EncodedGroup]
 
 
-def order(count: int, seed: int, epoch: int) -> list[int]:
+def order(count: int, seed: int, epoch: int) -> np.ndarray:
     """The rows 0 to count - 1 in the order of an epoch.
 
     Sorted by a hash of (seed, epoch, index): the same on every machine and in every version of every library, and
     the place of two rows beside each other does not depend on how many others there are.
     """
 
-    def key(index: int) -> bytes:
-        return hashlib.blake2b(f"{seed}:{epoch}:{index}".encode(), digest_size=16).digest()
-
-    return sorted(range(count), key=key)
+    keys = bytearray()
+    for index in range(count):
+        keys += hashlib.blake2b(f"{seed}:{epoch}:{index}".encode(), digest_size=16).digest()
+    halves = np.frombuffer(keys, dtype=">u8").reshape(-1, 2)
+    return np.lexsort((halves[:, 1], halves[:, 0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,43 @@ class Step:
     number: int
     epoch: int
     groups: tuple[EncodedGroup, ...]
+
+
+class Plan(Sequence[tuple[int, tuple[int, ...]]]):
+    """The epoch of each step, and the places of its groups."""
+
+    def __init__(self) -> None:
+        self._epochs: list[tuple[int, np.ndarray, np.ndarray]] = []  # first step, order, where steps begin and end
+        self._steps = 0
+
+    def add(self, order: np.ndarray, bounds: np.ndarray) -> None:
+        """Add an epoch.
+
+        Args:
+            order: the places of its groups.
+            bounds: where in it each step begins, and the last one ends.
+        """
+        self._epochs.append((self._steps, order, bounds))
+        self._steps += len(bounds) - 1
+
+    def cut(self, most: int | None) -> None:
+        """End after so many steps."""
+        self._steps = self._steps if most is None else min(most, self._steps)
+
+    def __len__(self) -> int:
+        return self._steps
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, tuple[int, ...]]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, tuple[int, ...]]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[int, tuple[int, ...]] | list[tuple[int, tuple[int, ...]]]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        step = range(len(self))[index]
+        epoch = max(number for number, (first, _, _) in enumerate(self._epochs) if first <= step)
+        first, order, bounds = self._epochs[epoch]
+        return epoch, tuple(order[bounds[step - first] : bounds[step - first + 1]].tolist())
 
 
 class Stream:
@@ -67,8 +110,12 @@ class Stream:
     ) -> None:
         self.groups, self.seed = groups, seed
         self.add_mismatched = add_mismatched
-        plan = [(epoch, members) for epoch in range(epochs) for members in self._epoch(epoch, pairs_per_step)]
-        self.plan = plan[:max_steps]
+        self.plan = Plan()
+        labels = labels_in(groups)
+        for epoch in range(epochs):
+            if max_steps is None or len(self.plan) < max_steps:
+                self._plan_epoch(epoch, labels, pairs_per_step)
+        self.plan.cut(max_steps)
         if add_mismatched is not None:
             self._refuse_lonely_prompts(pairs_per_step)
 
@@ -76,29 +123,31 @@ class Stream:
         return len(self.plan)
 
     def steps(self, done: int = 0) -> Iterator[Step]:
-        """The steps after the first `done`."""
+        """The steps after the first `done`. While one is used, the next one is made in a thread."""
+        return prefetched(self._made(done))
+
+    def _made(self, done: int) -> Iterator[Step]:
         for index in range(done, len(self.plan)):
             epoch, members = self.plan[index]
             groups = tuple(self.groups[member] for member in members)
             if self.add_mismatched is not None:
-                groups = with_mismatched(groups, self.add_mismatched)
+                groups = tuple(WithMismatched(groups, self.add_mismatched))
             yield Step(index + 1, epoch, groups)
 
-    def _epoch(self, epoch: int, pairs_per_step: int) -> Iterator[tuple[int, ...]]:
-        members: list[int] = []
-        labels = 0
-        for index in order(len(self.groups), self.seed, epoch):
-            members.append(index)
-            labels += len(self.groups[index].views[0])
-            if labels >= pairs_per_step:
-                yield tuple(members)
-                members, labels = [], 0
-        if members:
-            yield tuple(members)
+    def _plan_epoch(self, epoch: int, labels: np.ndarray, pairs_per_step: int) -> None:
+        """Whole groups until they hold enough labels; what is left at the end is a step too."""
+        members = order(len(labels), self.seed, epoch)
+        reached = np.cumsum(labels[members])
+        bounds = [0]
+        while bounds[-1] < len(members):
+            before = reached[bounds[-1] - 1] if bounds[-1] else 0
+            last = np.searchsorted(reached, before + pairs_per_step)
+            bounds.append(min(int(last) + 1, len(members)))
+        self.plan.add(members.astype(np.int32), np.array(bounds, dtype=np.int64))
 
     def _refuse_lonely_prompts(self, pairs_per_step: int) -> None:
         for index, (epoch, members) in enumerate(self.plan):
-            if len({self.groups[member].group.prompt_key() for member in members}) < 2:
+            if len({prompt_key_of(self.groups, member) for member in members}) < 2:
                 raise ConfigError(
                     "train.lonely_prompt",
                     f"step {index + 1} (epoch {epoch}) holds one prompt, and this loss compares answers across prompts",
@@ -107,25 +156,43 @@ class Stream:
                 )
 
 
-def with_mismatched(groups: Sequence[EncodedGroup], add: AddMismatched) -> tuple[EncodedGroup, ...]:
+class WithMismatched(Sequence[EncodedGroup]):
     """Each group with the answers of the next one (cyclically) that has another prompt, encoded behind its own prompt.
 
-    Where no two neighbours share a prompt, matched and mismatched answers are the same set over the step.
+    Where no two neighbours share a prompt, matched and mismatched answers are the same set over the groups. A group is
+    made anew each time it is asked for.
 
     Raises:
         ConfigError: all groups have one prompt.
     """
-    keys = [group.group.prompt_key() for group in groups]
-    mended = []
-    for index, group in enumerate(groups):
-        after = (*range(index + 1, len(groups)), *range(index))
-        donor = next((other for other in after if keys[other] != keys[index]), None)
-        if donor is None:
+
+    def __init__(self, groups: Sequence[EncodedGroup], add: AddMismatched) -> None:
+        self.groups, self.add = groups, add
+        keys = [prompt_key_of(groups, index) for index in range(len(groups))]
+        self.donors = [0] * len(keys)
+        for index in reversed(range(2 * len(keys))):  # twice round, so that the last ones find the first
+            here, after = index % len(keys), (index + 1) % len(keys)
+            self.donors[here] = after if keys[after] != keys[here] else self.donors[after]
+        if len(set(keys)) < 2:
             raise ConfigError(
                 "train.lonely_prompt",
                 "all rows here have one prompt, and this loss compares answers across prompts",
-                where=group.group.source,
+                where=groups[0].group.source,
                 fix="give rows with at least two prompts",
             )
-        mended.append(add(group, groups[donor].group.completions))
-    return tuple(mended)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @overload
+    def __getitem__(self, index: int) -> EncodedGroup: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[EncodedGroup]: ...
+    def __getitem__(self, index: int | slice) -> EncodedGroup | list[EncodedGroup]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        return self.add(self.groups[place], self.groups[self.donors[place]].group.completions)
+
+    def __iter__(self) -> Iterator[EncodedGroup]:
+        return (self[index] for index in range(len(self)))

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 
-from prefsmith.data.views import Labelled, View, Wanted
+from prefsmith.data.tally import Census, Tally
+from prefsmith.data.views import Wanted
 from prefsmith.errors import ConfigError, DataError
 
 
-def refuse_unsuitable(
-    rows: Sequence[Labelled], wanted: Sequence[Wanted], where: str, *, held_out: Sequence[Labelled] = ()
-) -> None:
+def refuse_unsuitable(train: Census, wanted: Sequence[Wanted], where: str, *, held_out: Census) -> None:
     """Refuse rows that each can be read, and of which a loss would learn nothing all the same.
 
     Args:
-        rows: to train on.
+        train: what the rows to train on hold.
         wanted: what each loss term takes.
         where: the file.
-        held_out: rows that are not trained on.
+        held_out: what the rows hold that are not trained on.
 
     Raises:
         DataError: no row has a label for a loss, or all have the weight 0, or the answers are all tied, all good, or
@@ -23,60 +22,56 @@ def refuse_unsuitable(
         ConfigError: a loss compares answers across prompts and there is one prompt.
     """
     lonely = next((each for each in wanted if each.mismatched), None)
-    if lonely is not None and (rows or held_out):
-        _refuse_one_prompt(rows, held_out, lonely, where)
-    if not rows and held_out:
-        what = f"no row is left to train on: all {len(held_out):,} are held out"
+    if lonely is not None and (train.rows or held_out.rows):
+        _refuse_one_prompt(train, held_out, lonely, where)
+    if not train.rows and held_out.rows:
+        what = f"no row is left to train on: all {held_out.rows:,} are held out"
         fix = "lower data.eval_fraction, or give rows with more prompts: those of one prompt are held out together"
         raise DataError("data.no_rows", what, where=where, fix=fix)
-    if not rows:
+    if not train.rows:
         what, fix = "no row is left to train on", "leave data.skip_bad out to see the first bad row"
         raise DataError("data.no_rows", what, where=where, fix=fix)
-    refuse_weightless([row.views for row in rows], wanted, where)
-    for term, each in enumerate(wanted):
-        views = [row.views[term] for row in rows]
+    refuse_weightless(train.tallies, wanted, where)
+    for tally, each in zip(train.tallies, wanted, strict=True):
         if each.tells_apart or each.undesirable_only:
-            _refuse_one_class(views, each, where)
+            _refuse_one_class(tally, each, where)
         if each.kind == "listwise" and not each.scores:
-            _refuse_tied_lists(views, each, where)
+            _refuse_tied_lists(tally, each, where)
 
 
-def refuse_weightless(rows: Sequence[Sequence[View]], wanted: Sequence[Wanted], where: str) -> None:
+def refuse_weightless(tallies: Sequence[Tally], wanted: Sequence[Wanted], where: str) -> None:
     """Every loss needs a label that counts.
 
     Args:
-        rows: the views of each row, one per loss term.
+        tallies: what the rows hold for each loss term.
         wanted: what each loss term takes.
         where: the file.
 
     Raises:
         DataError: a loss has no label, or only such of weight 0.
     """
-    for term, each in enumerate(wanted):
-        labels = [label for views in rows for label in views[term].labels()]
-        if not labels:
-            raise _without_labels(rows, term, each, where)
-        if not any(label.weight for label in labels):
+    for tally, each in zip(tallies, wanted, strict=True):
+        if not tally.labels:
+            raise _without_labels(tally, each, where)
+        if not tally.weighty:
             what = f"every label that {each.loss} reads has the weight 0, so nothing would be learnt"
             raise DataError("data.weight", what, where=where, fix="give some rows a weight above 0")
 
 
-def _without_labels(rows: Sequence[Sequence[View]], term: int, wanted: Wanted, where: str) -> DataError:
-    ties = sum(views[term].ties for views in rows)
-    what = f"none of {len(rows):,} rows has a label for {wanted.loss}"
-    if ties:
-        what += f": their answers are tied in {ties:,} comparison{'s' * (ties != 1)}"
+def _without_labels(tally: Tally, wanted: Wanted, where: str) -> DataError:
+    what = f"none of {tally.rows:,} rows has a label for {wanted.loss}"
+    if tally.ties:
+        what += f": their answers are tied in {tally.ties:,} comparison{'s' * (tally.ties != 1)}"
         fix = "train with a loss that takes soft labels, such as loss.name=dpo; or give rows that prefer an answer"
         return DataError("data.no_rows", what, where=where, fix=fix)
     reads = "desirable answers alone" if wanted.desirable_only else f"{wanted.kind} labels"
     return DataError("data.no_rows", f"{what}, which reads {reads}", where=where, fix="give rows of that kind")
 
 
-def _refuse_one_prompt(rows: Sequence[Labelled], held_out: Sequence[Labelled], wanted: Wanted, where: str) -> None:
-    prompts = {row.group.prompt_key() for row in rows}
-    if len(prompts) > 1:
+def _refuse_one_prompt(train: Census, held_out: Census, wanted: Wanted, where: str) -> None:
+    if len(train.prompts) > 1:
         return
-    if len(prompts | {row.group.prompt_key() for row in held_out}) > 1:
+    if len(train.prompts | held_out.prompts) > 1:
         what = f"fewer than two prompts are left to train on, and {wanted.loss} compares answers across prompts"
         fix = "give rows with more prompts, or lower data.eval_fraction"
         raise ConfigError("train.lonely_prompt", what, where=where, fix=fix)
@@ -85,22 +80,22 @@ def _refuse_one_prompt(rows: Sequence[Labelled], held_out: Sequence[Labelled], w
     raise ConfigError("train.lonely_prompt", what, where=where, fix=fix)
 
 
-def _refuse_tied_lists(views: Sequence[View], wanted: Wanted, where: str) -> None:
-    rankings = [ranking for view in views for ranking in view.rankings if ranking.weight > 0]
-    if any(ranking.tiers[-1] > 0 for ranking in rankings):
+def _refuse_tied_lists(tally: Tally, wanted: Wanted, where: str) -> None:
+    if tally.weighty_ordered:
         return
-    what = f"{wanted.loss} learns which answer is better, and all answers of every list ({len(rankings):,}) are tied"
+    lists = tally.weighty_lists
+    what = f"{wanted.loss} learns which answer is better, and all answers of every list ({lists:,}) are tied"
     fix = "give rows that prefer an answer; ties of pairs mean something to loss.name=dpo"
     raise DataError("data.one_class", what, where=where, fix=fix)
 
 
-def _refuse_one_class(views: Sequence[View], wanted: Wanted, where: str) -> None:
-    values = [rating.value for view in views for rating in view.ratings if rating.weight > 0]
-    good, bad = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
+def _refuse_one_class(tally: Tally, wanted: Wanted, where: str) -> None:
+    good, bad = tally.weighty_good, tally.weighty_bad
     if bad and (good or wanted.undesirable_only):
         return
     if wanted.undesirable_only:
-        what = f"{wanted.loss} learns from undesirable answers, and none of the {len(values):,} to train on is one"
+        ratings = tally.weighty_ratings
+        what = f"{wanted.loss} learns from undesirable answers, and none of the {ratings:,} to train on is one"
         raise DataError("data.one_class", what, where=where, fix="give rows with the label false")
     are = f"all {good:,} are desirable" if good else f"all {bad:,} are undesirable" if bad else "all are ties"
     what = f"{wanted.loss} tells good answers from bad ones, and of those to train on {are}"

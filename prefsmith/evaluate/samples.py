@@ -1,7 +1,7 @@
 """Fresh answers of a model, and how likely they are under it and under another."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -168,10 +168,13 @@ def sample_rows(
     ]
 
 
-def first_prompts(groups: Sequence[Group], count: int) -> list[Group]:
-    """The first rows with different prompts."""
-    different = {group.prompt_key(): group for group in reversed(groups)}
-    return [group for group in groups if different[group.prompt_key()] is group][:count]
+def first_prompts(groups: Iterable[Group], count: int) -> list[Group]:
+    """The first rows with different prompts; no more of them are looked at than it takes."""
+    different: dict[str, Group] = {}
+    rows = iter(groups)
+    while len(different) < count and (group := next(rows, None)) is not None:
+        different.setdefault(group.prompt_key(), group)
+    return list(different.values())
 
 
 def _readable(group: Group) -> object:

@@ -4,7 +4,7 @@ Nothing is trained and nothing is written. Where the run would stop, the error i
 need what failed is still made.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,7 +26,8 @@ from prefsmith.assembly import (
 from prefsmith.config import DataConfig, RunConfig
 from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedGroup
-from prefsmith.data.prepare import EncodedSides, Preparation, Sides
+from prefsmith.data.prepare import Preparation
+from prefsmith.data.sides import EncodedSides, Sides
 from prefsmith.data.stream import Stream
 from prefsmith.errors import PrefsmithError
 from prefsmith.model.load import Loaded
@@ -71,7 +72,7 @@ class Parts:
     lengths: LengthRecord | None = None
     models: Models | None = None
     stream: Stream | None = None
-    held: list[EncodedGroup] = field(default_factory=list)
+    held: Sequence[EncodedGroup] = ()
     load: Load | None = None
     memory: Memory | None = None
     pace: Pace | None = None
@@ -161,12 +162,10 @@ def _encode(parts: Parts) -> None:
     preparation, sides, encoder = parts.preparation, parts.sides, parts.encoder
     if parts.objective is None or preparation is None or sides is None or encoder is None:
         return
-    trained = {id(row.group) for row in sides.train}
     parts.lengths = lengths = LengthRecord(parts.good_name)
-    encoder.measure = lambda uncut: lengths.add(uncut) if id(uncut.group) in trained else None
     error = None
     try:
-        parts.rows = preparation.encode(encoder, sides)
+        parts.rows = preparation.encode(encoder, sides, lengths.add)
     except PrefsmithError as caught:
         error = caught
     _note_refused(parts, preparation, error)

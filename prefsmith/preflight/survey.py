@@ -4,8 +4,8 @@ from collections import defaultdict
 from typing import Any
 
 from prefsmith.config import RunConfig
-from prefsmith.data.encode import PLACES
-from prefsmith.data.prepare import EncodedSides
+from prefsmith.data.counts import PLACES
+from prefsmith.data.sides import EncodedSides
 from prefsmith.model.load import digest
 from prefsmith.preflight.customary import unusual_settings
 from prefsmith.preflight.doubtful import doubtful_rows
@@ -140,7 +140,7 @@ def _template(
 ) -> Template | None:
     if parts.encoder is None:
         return None
-    groups = [row.group for row in parts.sides.train] if parts.sides is not None else []
+    groups = [row.group for row in parts.sides.train[:1]] if parts.sides is not None else []
     notes = [note for file in rows.files for note in file.notes] if rows is not None else []
     return template_of(parts.config.data, parts.encoder, groups, notes, refused, treated)
 

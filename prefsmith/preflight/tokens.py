@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Literal, cast
 
 from prefsmith.config import DataConfig
-from prefsmith.data.encode import PLACES, Encoder
+from prefsmith.data.counts import PLACES
+from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.preflight.facts import Begin, End, Refused, Template, Treated
 from prefsmith.records import Group

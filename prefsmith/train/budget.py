@@ -4,12 +4,15 @@ import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from prefsmith.config import RunConfig
 from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.encoded_rows import EncodedRows
 from prefsmith.data.pack import plan
 from prefsmith.data.stream import Stream
 from prefsmith.errors import ConfigError
@@ -55,10 +58,9 @@ def settle(
             is.
     """
     budget = config.train.token_budget
-    rows = [*stream.groups, *held]
     if budget == "auto":
-        budget = known or _found(config, objective, policy, reference, stream, rows, say)
-    longest = max(rows, key=_own_tokens)
+        budget = known or _found(config, objective, policy, reference, stream, held, say)
+    longest = max((_longest(side) for side in (stream.groups, held) if len(side)), key=_own_tokens)
     if (tokens := _own_tokens(longest)) > budget:
         what = f"a row has {tokens} tokens, which is more than a micro-batch may have ({budget})"
         fix = f"train.token_budget={tokens}, or a lower data.max_length"
@@ -74,21 +76,21 @@ def _found(
     policy: Scorer,
     reference: Frozen | None,
     stream: Stream,
-    rows: Sequence[EncodedGroup],
+    held: Sequence[EncodedGroup],
     say: Callable[[str], None],
 ) -> int:
     limit = None if config.train.memory_limit is None else round(config.train.memory_limit * 2**30)
     try:
-        with room_for(rows[:1]):
+        with room_for([stream.groups[0]]):
             line = measured(policy, reference, objective.asked, stream.groups)
     except OutOfRoom:
         line = None
     let_go()
-    path, longest = policy.path, max(map(_own_tokens, rows))
+    path, longest = policy.path, max(_own_tokens(_longest(side)) for side in (stream.groups, held) if len(side))
     room = SHARE * (_room(policy.device, limit) - _to_come(policy, reference))
     most = 0 if line is None else line.tokens_in(room)
     budget, needed = largest_budget(stream, path, most, longest)
-    needed = max(needed, max(computed_tokens([group], path) for group in rows))
+    needed = max(needed, max(computed_tokens([group], path) for group in chain(stream.groups, held)))
     if line is None or needed > most:
         takes = "" if line is None else f": about {_size(line.at(needed))} where {_size(max(room, 0))} may be used"
         what = f"the rows need micro-batches of {needed} tokens, which do not fit into memory{takes}"
@@ -123,6 +125,12 @@ def largest_computed(stream: Stream, path: Route, budget: int) -> int:
         for groups in _steps(stream)
         for members in plan(groups, budget)
     )
+
+
+def _longest(groups: Sequence[EncodedGroup]) -> EncodedGroup:
+    """The first of the rows with the most tokens."""
+    sizes = groups.tokens if isinstance(groups, EncodedRows) else [_own_tokens(group) for group in groups]
+    return groups[int(np.argmax(sizes))]
 
 
 def _own_tokens(group: EncodedGroup) -> int:

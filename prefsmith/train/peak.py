@@ -8,6 +8,7 @@ longest rows, where masks are largest. On a GPU its allocator tells; elsewhere t
 counted as long as they are there. What an allocator cannot use again is not in it.
 """
 
+import heapq
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def measured(policy: Scorer, reference: Frozen | None, asked: Asked, groups: Seq
         asked: what the loss needs beside log-probabilities.
         groups: the training rows.
     """
-    longest = sorted(groups, key=lambda group: -computed_tokens([group], policy.path))[: ROWS[-1]]
+    longest = heapq.nsmallest(ROWS[-1], groups, key=lambda group: -computed_tokens([group], policy.path))
     batches = [longest[:rows] for rows in ROWS if rows <= len(longest)]
     devices = [policy.device] if policy.device.type == "cuda" else []
     found: list[tuple[int, int]] = []

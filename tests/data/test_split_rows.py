@@ -4,12 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefsmith.data.split import shared_prompts, split
+from prefsmith.data.split import digests_of, is_held_out, prompt_digest
+from prefsmith.data.split import shared_prompts as shared
 from prefsmith.records import Completion, Group, Message
 
 
 def groups(prompts):
     return [Group(str(row), f"rows:{row}", prompt, (Completion("a"),)) for row, prompt in enumerate(prompts, start=1)]
+
+
+def split(rows, fraction):
+    held = [is_held_out(prompt_digest(row), fraction) for row in rows]
+    sides = ([row for row, out in zip(rows, held, strict=True) if out == side] for side in (False, True))
+    return tuple(sides)
+
+
+def shared_prompts(*sides):
+    return shared(*(digests_of(b"".join(map(prompt_digest, rows))) for rows in sides))
 
 
 @given(st.lists(st.integers(0, 12), max_size=40), st.sampled_from([0.0, 0.1, 0.5, 0.9]))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import encoded_groups
 
-from prefsmith.data.stream import Stream, order, with_mismatched
+from prefsmith.data import stream
+from prefsmith.data.stream import Stream, WithMismatched
 from prefsmith.errors import ConfigError
 
 
@@ -28,9 +29,13 @@ def lend(group, answers):
     return replace(group, group=replace(group.group, tags=tuple(each.content for each in answers)))
 
 
+def order(count, seed, epoch):
+    return stream.order(count, seed, epoch).tolist()
+
+
 def lenders(groups):
     """For each group the number of the group whose answers it was lent; tiny's answers are called number-place."""
-    return [[tag.split("-")[0] for tag in group.group.tags] for group in with_mismatched(groups, lend)]
+    return [[tag.split("-")[0] for tag in group.group.tags] for group in WithMismatched(groups, lend)]
 
 
 def test_the_order_is_the_same_everywhere():
@@ -49,9 +54,9 @@ def test_two_rows_stand_in_one_order_however_many_others_there_are(few, more, se
 @given(st.integers(1, 12), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3))
 def test_every_group_stands_once_in_every_epoch(count, pairs_per_step, epochs, rivals):
     groups = encoded_groups(count, completions=1 + rivals)
-    stream = Stream(groups, pairs_per_step=pairs_per_step, epochs=epochs, seed=3)
-    steps = list(stream.steps())
-    assert len(steps) == len(stream) and [step.number for step in steps] == list(range(1, len(steps) + 1))
+    made = Stream(groups, pairs_per_step=pairs_per_step, epochs=epochs, seed=3)
+    steps = list(made.steps())
+    assert len(steps) == len(made) and [step.number for step in steps] == list(range(1, len(steps) + 1))
     for epoch in range(epochs):
         here = [step for step in steps if step.epoch == epoch]
         assert [each for step in here for each in ids(step)] == [f"g{row}" for row in order(count, 3, epoch)]
@@ -62,8 +67,8 @@ def test_every_group_stands_once_in_every_epoch(count, pairs_per_step, epochs, r
 
 def test_a_step_takes_whole_groups_until_it_has_its_pairs():
     """Three comparisons each: two groups make six of four wanted, and the last group stays alone."""
-    stream = Stream(encoded_groups(5, completions=4), pairs_per_step=4, epochs=1, seed=0)
-    assert [len(step.groups) for step in stream.steps()] == [2, 2, 1]
+    made = Stream(encoded_groups(5, completions=4), pairs_per_step=4, epochs=1, seed=0)
+    assert [len(step.groups) for step in made.steps()] == [2, 2, 1]
 
 
 def test_steps_count_the_labels_of_the_first_loss():
@@ -72,10 +77,10 @@ def test_steps_count_the_labels_of_the_first_loss():
 
 
 def test_steps_may_begin_anywhere_and_end_early():
-    stream = Stream(encoded_groups(9), pairs_per_step=2, epochs=2, seed=0, max_steps=7)
-    steps = list(stream.steps())
-    assert len(stream) == len(steps) == 7 and [step.epoch for step in steps] == [0] * 5 + [1] * 2
-    assert list(stream.steps(3)) == steps[3:] and list(stream.steps(7)) == []
+    made = Stream(encoded_groups(9), pairs_per_step=2, epochs=2, seed=0, max_steps=7)
+    steps = list(made.steps())
+    assert len(made) == len(steps) == 7 and [step.epoch for step in steps] == [0] * 5 + [1] * 2
+    assert list(made.steps(3)) == steps[3:] and list(made.steps(7)) == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +98,7 @@ def test_the_next_group_with_another_prompt_lends_all_its_answers(prompts, expec
 
 def test_one_prompt_has_nobody_to_lend_from():
     with pytest.raises(ConfigError) as caught:
-        with_mismatched(asked("a", "a"), lend)
+        WithMismatched(asked("a", "a"), lend)
     assert (caught.value.code, caught.value.where) == ("train.lonely_prompt", "rows:1") and caught.value.fix
 
 
@@ -107,8 +112,8 @@ def test_a_step_with_one_prompt_is_refused_before_the_run(prompts, step):
 
 
 def test_lent_answers_come_from_the_same_step():
-    stream = Stream(asked(*"abcdef"), pairs_per_step=4, epochs=1, seed=0, add_mismatched=lend)
-    for step in stream.steps():
+    made = Stream(asked(*"abcdef"), pairs_per_step=4, epochs=1, seed=0, add_mismatched=lend)
+    for step in made.steps():
         numbers = [each.removeprefix("g") for each in ids(step)]
         lent = [group.group.tags[0].split("-")[0] for group in step.groups]
         assert lent == numbers[1:] + numbers[:1]

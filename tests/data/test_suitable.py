@@ -3,6 +3,7 @@
 import pytest
 
 from prefsmith.data.suitable import refuse_unsuitable
+from prefsmith.data.tally import Census
 from prefsmith.data.views import Wanted, label
 from prefsmith.errors import PrefsmithError
 from prefsmith.records import Comparison, Completion, Group, Rating
@@ -33,10 +34,10 @@ def tied_pair():
 
 
 def refuse(groups, wanted, held_out=()):
-    def labelled(groups):
-        return [label(group, [wanted], "all") for group in groups]
+    def counted(groups):
+        return Census.of([label(group, [wanted], "all") for group in groups], [wanted])
 
-    refuse_unsuitable(labelled(groups), [wanted], "rows.jsonl", held_out=labelled(held_out))
+    refuse_unsuitable(counted(groups), [wanted], "rows.jsonl", held_out=counted(held_out))
 
 
 @pytest.mark.parametrize(
