@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, Pre
 
 from prefsmith.errors import ConfigError
 from prefsmith.model.load import quiet
+from prefsmith.model.numberless import on_no_device
 
 SHALLOW = 3
 """Layers of the shallower of the two models that a forecast looks at, at least: the first, the last, and one between.
@@ -73,8 +74,7 @@ class Shape:
 
     def _kinds(self) -> list[object]:
         """What each layer is, as far as the configuration and the shapes of its weights tell."""
-        with unset_fake_temporarily(), torch.device("meta"):
-            model = self.at(self.depth)
+        model = on_no_device(lambda: self.at(self.depth))
         named = next(
             (
                 each
@@ -136,8 +136,7 @@ def with_a_head_of_numbers(model: PreTrainedModel) -> PreTrainedModel:
     text: Any = changed.get_text_config()
     text.vocab_size, text.pad_token_id = _FEW_TOKENS, None
     with unset_fake_temporarily():
-        with torch.device("meta"):
-            twin: PreTrainedModel = type(model)(changed)
+        twin = on_no_device(lambda: type(model)(changed))
         head: Any = twin.get_output_embeddings()
         for name, weight in list(head.named_parameters(recurse=False)):
             setattr(head, name, nn.Parameter(torch.randn(weight.shape)))

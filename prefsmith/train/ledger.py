@@ -81,6 +81,9 @@ class Ledger(MemTracker):
         self._places: dict[str, str] = {}
         self._operation = ""
         self._ref_class: Any = (*self._ref_class, *_Extra)
+        for weight in policy.model.parameters():
+            if weight.requires_grad:
+                weight.register_post_accumulate_grad_hook(self._name_gradient)
         if reference is not None:
             for each in (*reference.model.parameters(), *reference.model.buffers()):
                 self._update_and_maybe_create_winfos(each, _Extra.REFERENCE)
@@ -129,12 +132,31 @@ class Ledger(MemTracker):
                     found[_PARTS[kind]] += size
             self.peaks[moment] = found
 
+    def _name_gradient(self, weight: Tensor) -> None:
+        if weight.grad is not None and not isinstance(weight, DTensor):
+            self._update_and_maybe_create_winfos(weight.grad, self._whole_gradient)
+
+    def _track_module_params_and_buffers(self, module: nn.Module, install_grad_hooks: bool = True) -> tuple[int, int]:
+        return super()._track_module_params_and_buffers(module, install_grad_hooks=False)  # frozen weights take none
+
+    def _pre_fw_hook(self, module: nn.Module, inputs: Any) -> None:  # noqa: ANN401
+        """Accounts of single modules are not needed, nor is any of the next three."""
+
+    def _post_fw_hook(self, module: nn.Module, inputs: Any, outputs: Any) -> None:  # noqa: ANN401
+        pass
+
+    def _pre_bw_hook(self, module: nn.Module, args: Any) -> None:  # noqa: ANN401
+        pass
+
+    def _post_bw_hook(self, module: nn.Module, args: Any) -> None:  # noqa: ANN401
+        pass
+
     def _name_the_heads_gradient(self) -> None:
         """It is made in the head's forward, where nothing else is a gradient."""
         linear = self.policy.head.linear
         for weight in () if linear is None else (linear.weight, linear.bias):
-            if weight is not None and weight.grad is not None and not isinstance(weight, DTensor):
-                self._update_and_maybe_create_winfos(weight.grad, self._whole_gradient)
+            if weight is not None:
+                self._name_gradient(weight)
 
     _whole_gradient: _RefType = _MemRefType.GRAD
 

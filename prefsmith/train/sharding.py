@@ -39,10 +39,14 @@ def shard(scorer: Scorer, mesh: DeviceMesh) -> None:
     policy = _policy(scorer.precision)
     units: list[FSDPModule] = [fully_shard(layer, mesh=mesh, mp_policy=policy) for layer in layers]
     whole = Whole(scorer.model)
-    units.append(fully_shard(whole, mesh=mesh, reshard_after_forward=False))
+    root = fully_shard(whole, mesh=mesh, reshard_after_forward=False)
+    units.append(root)
     for unit in units:
         unit.set_gradient_divide_factor(1.0)
         unit.set_force_sum_reduction_for_comms(True)
+    # Which weights take gradients is asked once: now, since in the first forward an adapter may be off, and gradients
+    # of bf16 products would then be summed in bf16.
+    root._get_fsdp_state()._lazy_init()
     scorer.whole = whole
     scorer.device = torch.device(mesh.device_type)
 
