@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo venv test check docs bench bench-quick bench-full bench-gate bench-paths format agreement mutants
+.PHONY: demo venv test check docs bench bench-quick bench-full bench-gate bench-paths bench-gpu format agreement mutants
 venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -36,6 +36,10 @@ bench bench-quick bench-full bench-gate: venv .venv-agreement/installed
 bench-paths: venv
 	$(BIN)/python bench/paths.py
 	$(BIN)/python bench/short_texts.py
+
+# The same on a CUDA machine, on models of 1 to 8 billion weights.
+bench-gpu: venv .venv-agreement/installed
+	cd bench && ../$(BIN)/python gpu.py $(ARGS)
 
 agreement: venv .venv-agreement/installed
 	cd tests && ../.venv-agreement/bin/python -W ignore -m agreement.theirs ../build/agreement

@@ -22,7 +22,7 @@ from prefsmith.train.step import accumulate_step
 
 from . import model
 from .exact import exact
-from .model import Ids
+from .model import HERE, Ids, Place
 from .padded import Padded
 
 TOKEN_BUDGET, SMALL_BUDGET = 8192, 1024  # of a micro-batch
@@ -35,25 +35,28 @@ class Arms:
         vocabulary: of the model.
         adapter: whether a LoRA adapter is trained.
         pairs: token ids of each pair.
+        place: how large the model is, where it is trained and in what.
     """
 
-    def __init__(self, vocabulary: int, adapter: bool, pairs: Sequence[Ids]) -> None:
+    def __init__(self, vocabulary: int, adapter: bool, pairs: Sequence[Ids], place: Place = HERE) -> None:
         self.pairs = pairs
         self.groups = [_encoded(pair, index) for index, pair in enumerate(pairs)]
         self.objective = Objective((resolve("dpo", {}),))
-        made = _adapted(model.policy(vocabulary), adapter)
-        self.policy = Scorer(made.eval(), "shared")
+        made = _adapted(model.policy(vocabulary, place), adapter)
+        self.policy = Scorer(made.eval(), "shared", precision=place.precision)
         if adapter:
             self.reference = Frozen(self.policy, partial(adapters.adapter_off, made))
         else:
-            self.reference = Frozen(Scorer(model.reference(vocabulary), "shared"))
+            self.reference = Frozen(self.policy.beside(model.reference(vocabulary, place)))
         self.cached = CachedReference(self.reference, again=lambda: self.reference)
         for group in self.groups:
             self.cached.remember(pack([group]))
-        self.checkpointed = Scorer(made, "shared", recompute=True)
+        self.checkpointed = Scorer(made, "shared", recompute=True, precision=place.precision)
         sums = [self._sums(group) for group in self.groups]
-        self.padded = Padded(_adapted(model.policy(vocabulary), adapter), pairs, sums)
-        self.optimizers = {name: _optimizer(each) for name, each in (("own", made), ("padded", self.padded.model))}
+        again = made if place.one_model else _adapted(model.policy(vocabulary, place), adapter)
+        self.padded = Padded(again, pairs, sums, bf16=place.precision == "bf16")
+        own = _optimizer(made)
+        self.optimizers = {"own": own, "padded": own if place.one_model else _optimizer(again)}
         self.last = "own"
 
     def _sums(self, group: EncodedGroup) -> tuple[float, float]:

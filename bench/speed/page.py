@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import tables
 from .arms import BASELINES
-from .model import HEADS, HIDDEN, KEY_HEADS, LAYERS, WIDE
+from .model import SMALL
 from .record import Records, Where
 from .regimes import REGIMES
 from .texts import ROOT
@@ -19,7 +19,8 @@ How many times faster prefsmith trains than TRL on the same model, the same pair
 `make bench` measures it and writes this page; every number here is from that command.
 """
 MODEL = f"""
-The model is Qwen2-shaped: {LAYERS} layers of width {HIDDEN} (MLP {WIDE}, {HEADS} heads, {KEY_HEADS} for keys), tied
+The model is Qwen2-shaped: {SMALL.layers} layers of width {SMALL.hidden} (MLP {SMALL.wide}, {SMALL.heads} heads,
+{SMALL.key_heads} for keys), tied
 embeddings, random weights, float32; all weights are trained, or a LoRA adapter of rank 16 on every linear layer. The
 vocabulary is 4,096 where nothing else is said, so that the head has about the share of the work that it has in a large
 model. Tokens are random, of the lengths that the row names: log-normal around prompt + completion, or real.
@@ -72,7 +73,10 @@ reference scores every row once either way. TRL is told how long its rows are wh
 One run each where no spread is shown.
 """
 UNKNOWN = """
-Not measured on a GPU.
+Not measured on a GPU. There, with `train.precision=bf16`, attention over a forest is one call of PyTorch's kernel for
+sequences of many lengths where the check at the start of a run finds it right, and SDPA where it does not;
+`make bench-gpu` holds that beside TRL on models of 1 to 8 billion weights. What was seen on a CPU is that its layout
+gives the forest's numbers with a plain loop in the kernel's place.
 """
 
 
@@ -109,6 +113,7 @@ AGAIN = """
 | `make bench ARGS="--only chat hh"` | these rows; the others stay as they were recorded |
 | `make bench-full` | every row on twice as many pairs, in five rounds |
 | `make bench-gate` | measures the first row again, and fails where a ratio is under 0.85 of the recorded one |
+| `make bench-gpu` | the same arms on a CUDA device in bfloat16, `--shape 1b 3b 8b`, `--only chat long`; writes build/bench/gpu.json and not this page |
 """
 
 

@@ -23,7 +23,7 @@ def ratios(regimes: Mapping[str, Measured]) -> str:
     """How many times faster, against each baseline."""
     head = ["", "pairs a step", *(arm.title for arm in BASELINES.values()), "share of GEMM rate"]
     rows = [
-        [each.title, str(each.batch), *(_spread(each.ratio(arm)) for arm in BASELINES), f"{each.share('cached'):.0%}"]
+        [each.title, str(each.batch), *(spread(each.ratio(arm)) for arm in BASELINES), f"{each.share('cached'):.0%}"]
         for each in regimes.values()
     ]
     return table(head, rows)
@@ -49,7 +49,7 @@ def seconds(regimes: Mapping[str, Measured]) -> str:
         [
             each.title,
             *(f"{statistics.median(each.seconds[arm]) * 1000:.0f}" for arm in ARMS),
-            _spread(Spread.of([rate / 1e9 for rate in each.rate]), digits=0),
+            spread(Spread.of([rate / 1e9 for rate in each.rate]), digits=0),
         ]
         for each in regimes.values()
     ]
@@ -86,15 +86,15 @@ def whole(runs: Whole) -> str:
     rows = [
         [
             ours.get(arm) or ARMS[arm].title,
-            _spread(Spread.of(taken), digits=0),
-            "" if arm in ours else _spread(runs.ratio(arm)),
+            spread(Spread.of(taken), digits=0),
+            "" if arm in ours else spread(runs.ratio(arm)),
         ]
         for arm, taken in runs.seconds.items()
     ]
     return table(["one epoch from text", "CPU seconds", "times prefsmith's"], rows)
 
 
-def _spread(value: Spread, digits: int = 2) -> str:
+def spread(value: Spread, digits: int = 2) -> str:
     """The median, and where there are several, the least and the largest."""
     median, low, high = (f"{each:.{digits}f}" for each in (value.median, value.low, value.high))
     return median if low == high else f"{median} ({low}-{high})"

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-os.environ |= {"HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 
 import torch
 import trl.trainer.utils  # pyright: ignore[reportMissingImports]
@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportMissingImports]
 
 from . import model
-from .model import Ids
+from .model import HERE, Ids, Place
 
 
 def compact_head() -> None:
@@ -44,26 +44,32 @@ class Arms:
         vocabulary: of the model.
         adapter: whether a LoRA adapter is trained.
         pairs: token ids of each pair.
+        place: how large the model is, where it is trained and in what.
     """
 
-    def __init__(self, vocabulary: int, adapter: bool, pairs: Sequence[Ids]) -> None:
-        compact_head()
+    def __init__(self, vocabulary: int, adapter: bool, pairs: Sequence[Ids], place: Place = HERE) -> None:
+        on_cpu, bf16 = place.device == "cpu", place.precision == "bf16"
+        if on_cpu:
+            os.environ["ACCELERATE_USE_CPU"] = "1"
+            compact_head()
         rows = Dataset.from_list([{"prompt": "a b", "chosen": " a", "rejected": " c"}] * 2)
         # The defaults, but for the device, files and logs.
         arguments = DPOConfig(
-            output_dir=tempfile.mkdtemp(), use_cpu=True, bf16=False, report_to="none", disable_tqdm=True,
+            output_dir=tempfile.mkdtemp(), use_cpu=on_cpu, bf16=bf16, report_to="none", disable_tqdm=True,
             logging_steps=1000, save_strategy="no",
         )  # fmt: skip
         lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
         self.trainer = DPOTrainer(
-            model=model.policy(vocabulary),
-            ref_model=None if adapter else model.reference(vocabulary),
+            model=model.policy(vocabulary, place),
+            ref_model=None if adapter else model.reference(vocabulary, place),
             args=arguments,
             processing_class=tokenizer(),
             train_dataset=rows,
             peft_config=lora if adapter else None,
         )
         self.trainer.current_gradient_accumulation_steps = 1
+        if bf16:  # as the trainer's own loop does before it begins: forward runs under autocast from here on
+            self.trainer.accelerator.prepare_model(self.trainer.model)
         if adapter:
             model.draw(self.trainer.model, seed=2, around=0.0, only="lora_")
         self.optimizer = torch.optim.AdamW(self.weights(), lr=model.LEARNING_RATE, weight_decay=0.0, fused=True)

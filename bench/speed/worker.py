@@ -3,21 +3,22 @@
 ../.venv/bin/python -m speed.worker ours        ../.venv-agreement/bin/python -m speed.worker theirs
 """
 
-import ctypes
-import gc
 import json
 import os
 import sys
-import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+from .meter import DeviceMeter, Meter, ProcessMeter
+from .model import HERE, Place, Shape
+
+T = TypeVar("T")
 PACKAGES = ("trl", "prefsmith", "torch", "transformers", "peft", "accelerate")
 
 
@@ -51,35 +52,46 @@ class Worker:
     def __init__(self, side: str) -> None:
         self.side = side
         self.arms: SomeArms | None = None
+        self.place: Place = HERE
+        self.meter: Meter = ProcessMeter()
 
-    def load(self, vocabulary: int, adapter: bool, pairs: list[dict[str, list[int]]]) -> dict[str, Any]:
+    def load(
+        self, vocabulary: int, adapter: bool, pairs: list[dict[str, list[int]]], place: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Make model, reference and optimiser; tells the versions."""
         import torch
 
         torch.set_num_threads(1)
+        if place is not None:
+            self.place = replace(Place(**place), shape=Shape(**place["shape"]))
+        if self.place.device == "cuda":
+            self.meter = DeviceMeter()
         if self.side == "theirs":
             from .theirs import Arms
         else:
             from .ours import Arms
-        self.arms = Arms(vocabulary, adapter, pairs)
-        return versions()
+        self.arms = Arms(vocabulary, adapter, pairs, self.place)
+        gpu = {"gpu": torch.cuda.get_device_name()} if self.place.device == "cuda" else {}
+        return versions() | gpu
 
     def step(self, arm: str, batch: list[int]) -> dict[str, Any]:
-        """One optimiser step, in CPU seconds of this process."""
+        """One optimiser step, in CPU seconds of this process or in a GPU's; none where its memory runs out."""
         arms = self._arms()
-        started = time.process_time()
-        arms.gradient(arm, batch)
-        arms.update()
-        return {"seconds": time.process_time() - started}
+
+        def step() -> None:
+            arms.gradient(arm, batch)
+            arms.update()
+
+        return {"seconds": self._as_far_as_memory_goes(lambda: self.meter.seconds(step))}
 
     def compare(self, arm: str, batch: list[int]) -> dict[str, Any]:
-        """Loss and gradient norm; the weights stay as they are."""
+        """Loss and gradient norm, none where memory runs out; the weights stay as they are."""
         from .exact import norm
 
         arms = self._arms()
-        found = {"loss": arms.gradient(arm, batch), "norm": norm(arms.weights())}
+        found = self._as_far_as_memory_goes(lambda: (arms.gradient(arm, batch), norm(arms.weights())))
         arms.drop()
-        return found
+        return dict(zip(("loss", "norm"), found or (None, None), strict=True))
 
     def exact(self, batch: list[int]) -> dict[str, Any]:
         """The same in float64; only prefsmith's side knows how."""
@@ -91,32 +103,33 @@ class Worker:
         return {"loss": loss, "norm": norm}
 
     def peak(self, arm: str, batch: list[int]) -> dict[str, Any]:
-        """The most memory that a gradient takes above what lies there between steps, in bytes."""
+        """The most memory that a gradient takes above what lies there between steps, in bytes; none as in `step`."""
         arms = self._arms()
-        gc.collect()
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is forgotten
-        before = _status("VmRSS")
-        arms.gradient(arm, batch)
-        most = _status("VmHWM")
+        most = self._as_far_as_memory_goes(lambda: self.meter.peak(lambda: arms.gradient(arm, batch)))
         arms.drop()
-        return {"before": before, "peak": most - before}
+        return {"peak": most}
 
     def rate(self, tokens: int, rows: int, vocabulary: int) -> dict[str, Any]:
         """Operations a second of the model's matrix products, one after another."""
         from .work import product_rate
 
-        return {"rate": product_rate(tokens, rows, vocabulary)}
+        return {"rate": product_rate(tokens, rows, vocabulary, self.place, self.meter)}
+
+    def _as_far_as_memory_goes(self, measured: Callable[[], T]) -> T | None:
+        import torch
+
+        try:
+            return measured()
+        except torch.OutOfMemoryError:
+            pass  # what the error holds is given back first
+        self._arms().drop()
+        torch.cuda.empty_cache()
+        return None
 
     def _arms(self) -> SomeArms:
         if self.arms is None:
             raise RuntimeError("nothing is loaded")
         return self.arms
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def versions() -> dict[str, str]:

@@ -2,16 +2,20 @@
 
 import pytest
 from speed.lengths import Lengths
-from speed.model import LAYERS, config
-from speed.work import BODY, least_operations
+from speed.model import SMALL, Shape, config
+from speed.work import body, least_operations
+
+WIDE = Shape(hidden=64, wide=160, layers=3, heads=4, key_heads=1, tied=False)
+BODY, LAYERS = body(SMALL), SMALL.layers
 
 
-def test_the_body_is_what_the_model_has():
+@pytest.mark.parametrize("shape", [SMALL, WIDE])
+def test_the_body_is_what_the_model_has(shape):
     from transformers import Qwen2ForCausalLM
 
-    model = Qwen2ForCausalLM(config(64))
+    model = Qwen2ForCausalLM(config(64, shape))
     matrices = [each for name, each in model.named_parameters() if "layers" in name and each.dim() == 2]
-    assert sum(each.numel() for each in matrices) == BODY
+    assert sum(each.numel() for each in matrices) == body(shape)
 
 
 def test_a_pair_by_hand():
