@@ -113,7 +113,7 @@ AGAIN = """
 | `make bench ARGS="--only chat hh"` | these rows; the others stay as they were recorded |
 | `make bench-full` | every row on twice as many pairs, in five rounds |
 | `make bench-gate` | measures the first row again, and fails where a ratio is under 0.85 of the recorded one |
-| `make bench-gpu` | the same arms on a CUDA device in bfloat16, `--shape 1b 3b 8b`, `--only chat long`; writes build/bench/gpu.json and not this page |
+| `make bench-gpu` | the same arms on a CUDA device in bfloat16; writes `build/bench/gpu.json` and not this page |
 """
 
 
