@@ -88,12 +88,13 @@ def describe_loaded(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
     return Loaded(model, tokenizer, origin, frozenset(ends), longest)
 
 
-def check_origin(path: str, key: str = "model.path") -> str:
+def check_origin(path: str, key: str = "model.path", *, whole: bool = True) -> str:
     """The path or hub id, if it can be one. A local path that does not exist is never looked up on the hub.
 
     Args:
         path: a folder or a hub id.
         key: the setting that names it, for messages.
+        whole: whether weights and tokenizer are needed beside the configuration.
 
     Raises:
         ConfigError: nothing is there, or what is there is no model.
@@ -103,7 +104,7 @@ def check_origin(path: str, key: str = "model.path") -> str:
         raise ConfigError("model.path", "no model is named", where=key, fix=fix)
     folder = Path(path).expanduser()
     if folder.exists():
-        _check_folder(folder)
+        _check_folder(folder, whole=whole)
         return str(folder)
     first = Path(path).parts[0]
     local = path.startswith(".") or not _HUB_ID.fullmatch(path)
@@ -112,7 +113,7 @@ def check_origin(path: str, key: str = "model.path") -> str:
     return path
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path, *, whole: bool) -> None:
     where = str(folder)
     if not folder.is_dir():
         raise ConfigError("model.path", "this is a file, not a model's folder", where=where, fix="name its folder")
@@ -123,6 +124,8 @@ def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         fix = "a model's folder has config.json, *.safetensors and tokenizer files"
         raise ConfigError("model.path", "the folder has no config.json", where=where, fix=fix)
+    if not whole:
+        return
     if not any(folder.glob("*.safetensors")):
         pickles = sorted(each.name for each in (*folder.glob("*.bin"), *folder.glob("*.pt")))
         what = f"the weights are pickles ({', '.join(pickles)})" if pickles else "the folder has no weights"

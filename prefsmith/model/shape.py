@@ -48,6 +48,11 @@ class Shape:
         """Tokens that the model knows."""
         return int(self.config.get_text_config().vocab_size)
 
+    @property
+    def longest(self) -> int | None:
+        """Most tokens of a sequence; None where the model sets no limit."""
+        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+
     def at(self, depth: int) -> PreTrainedModel:
         """The model with the first so many of its layers, in float32 and evaluation mode.
 
