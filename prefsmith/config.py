@@ -208,6 +208,8 @@ class TrainConfig(Section):
     """Of matrix products. Weights, AdamW's averages, logits and sums stay float32 with `bf16` too."""
     activation_checkpointing: bool = False
     """Keep only the input of each layer and run it again in backward: less memory, more time, the same numbers."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """With several processes: each has a whole copy of the model (`ddp`), or a part of every weight (`fsdp`)."""
     deterministic: bool = False
     """Refuse operations that are not reproducible to the bit (on a GPU; a CPU run always is)."""
     seed: int = Field(default=0, ge=0)
@@ -234,6 +236,8 @@ class CheckpointConfig(Section):
     """Steps between checkpoints; the last step and a signal save one too."""
     keep: int = Field(default=2, ge=1)
     """How many of the newest whole checkpoints stay on disk."""
+    background: bool = False
+    """Write checkpoints while training goes on; takes memory for a copy of weights and averages."""
 
 
 class EvaluateConfig(Section):

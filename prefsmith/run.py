@@ -4,7 +4,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -40,16 +40,26 @@ from prefsmith.files import cache_root
 from prefsmith.model.cached import CachedReference
 from prefsmith.model.export import export
 from prefsmith.model.generate import Sampling
+from prefsmith.model.load import Loaded, find_device
 from prefsmith.model.moving import MovingReference
 from prefsmith.model.score import Frozen
 from prefsmith.records import Group
+from prefsmith.train import sharding
 from prefsmith.train.budget import settle
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, lock
-from prefsmith.train.folder import claim, environment, with_folder, write_outcome, write_records
+from prefsmith.train.folder import (
+    claim,
+    environment,
+    require_one_folder,
+    with_folder,
+    write_outcome,
+    write_records,
+)
 from prefsmith.train.loop import Rhythm, Row, Trainer
-from prefsmith.train.monitor import MetricsLog, line_of, read_rows
+from prefsmith.train.monitor import MetricsLog, NoLog, line_of, read_rows
 from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
+from prefsmith.train.parallel import Ranks, joined
 from prefsmith.train.reference_pass import SharedFolder
 from prefsmith.train.reference_pass import settle as settle_reference
 from prefsmith.train.room import is_out_of_memory, out_of_memory_elsewhere
@@ -99,24 +109,40 @@ def fit(
         TrainingError: the run stopped itself.
         Interrupted: a signal stopped it.
     """
-    objective = objective_of(config)
-    config = resolved(config, objective)
-    config = with_folder(config, resume=resume)
-    check_places(config, in_memory=model is not None)
-    folder = Path(str(config.out))
-    claim(folder, config, resume)
-    with lock(folder), _deterministic(config.train.deterministic):
+    with joined(in_step=config.train.parallel == "fsdp") as ranks, ExitStack() as stack:
+        if not ranks.is_first:
+            say, watch = _say_nothing, _show_nothing
+        objective = objective_of(config)
+        settings = resolved(config, objective)
+        if ranks.in_step:
+            sharding.refuse_unsharded(config)
+        check_places(settings, in_memory=model is not None)
+        config = ranks.from_first(lambda: with_folder(settings, resume=resume))
+        folder = Path(str(config.out))
+        ranks.from_first(lambda: claim(folder, config, resume))
+        ranks.from_first(lambda: stack.enter_context(lock(folder)))
+        require_one_folder(folder, ranks)
+        stack.enter_context(_deterministic(config.train.deterministic))
+        watch = watch or (lambda row, steps: say(line_of(row, steps)))
         try:
-            watch = watch or (lambda row, steps: say(line_of(row, steps)))
-            return _Composition(config, folder, objective, say, watch).run(groups, model, resume=resume)
+            return _Composition(config, folder, objective, say, watch, ranks).run(groups, model, resume=resume)
         except PrefsmithError:
             raise
         except Exception as error:
             if is_out_of_memory(error):
                 raise out_of_memory_elsewhere(error) from error
             with suppress(OSError):
-                (folder / "crash.log").write_text(traceback.format_exc(), encoding="utf-8")
+                name = "crash.log" if ranks.is_first else f"crash-{ranks.index}.log"
+                (folder / name).write_text(traceback.format_exc(), encoding="utf-8")
             raise
+
+
+def _say_nothing(_line: str) -> None:
+    """What processes but the first say."""
+
+
+def _show_nothing(_row: Row, _steps: int) -> None:
+    """What they show."""
 
 
 @contextmanager
@@ -135,8 +161,11 @@ def _deterministic(wanted: bool) -> Iterator[None]:
 class _Composition:
     """The parts of one run, made one after the other."""
 
-    def __init__(self, config: RunConfig, folder: Path, objective: Objective, say: Say, watch: Watch) -> None:
+    def __init__(
+        self, config: RunConfig, folder: Path, objective: Objective, say: Say, watch: Watch, ranks: Ranks
+    ) -> None:
         self.config, self.folder, self.objective, self.say, self.watch = config, folder, objective, say, watch
+        self.ranks = ranks
 
     def run(
         self,
@@ -147,19 +176,17 @@ class _Composition:
     ) -> Run:
         """Everything, in order."""
         started = time.perf_counter()
-        config, say = self.config, self.say
-        store = CheckpointStore(self.folder / "checkpoints", keep=config.checkpoint.keep)
+        config, say, ranks = self.config, self.say, self.ranks
+        store = CheckpointStore(
+            self.folder / "checkpoints",
+            keep=config.checkpoint.keep,
+            ranks=ranks,
+            background=config.checkpoint.background,
+        )
         checkpoint = self._newest(store) if resume else None
         choices = self._choices(checkpoint)
         preparation = Preparation(config.data, labels_wanted(self.objective), say)
-        try:
-            sides = preparation.read(groups)
-            loaded = load_or_take(config, model)
-            encoder = make_encoder(config.data, loaded, date.fromisoformat(choices["date"]), say)
-            rows = preparation.encode(encoder, sides)
-        except DataError:
-            preparation.rejects.write(self.folder / "rejected.jsonl")
-            raise
+        loaded, encoder, rows = self._encoded(preparation, groups, model, date.fromisoformat(choices["date"]))
         torch.manual_seed(config.train.seed)
         models = make_models(
             config, self.objective, loaded, rows, say, max_length=encoder.max_length, attention=choices["attention"]
@@ -169,25 +196,70 @@ class _Composition:
         config = self._settle(models, stream, held, choices)
         if checkpoint is not None:
             self._refuse_others(checkpoint, models.identity)
+        ranks.require_same({**models.identity, "settings": config.to_yaml()}, where=str(self.folder))
         facts = {**models.facts, "steps": len(stream)}
-        write_records(self.folder, config, preparation.record, facts, environment())
-        preparation.rejects.write(self.folder / "rejected.jsonl")
-        samples = SampleLog(self.folder / "samples.jsonl", self._sampler(models, encoder, rows))
+        if ranks.is_first:
+            write_records(self.folder, config, preparation.record, facts, environment(ranks))
+            preparation.rejects.write(self.folder / "rejected.jsonl")
+        self._spread(models)
+        samples = SampleLog(self.folder / "samples.jsonl", self._sampler(models, encoder, rows), ranks)
         samples.before()
         self._ask_reference(models, rows, checkpoint)
-        with closing(MetricsLog(self.folder / "metrics.jsonl")) as log:
+        with (
+            closing(store),
+            closing(MetricsLog(self.folder / "metrics.jsonl") if ranks.is_first else NoLog()) as log,
+        ):
             trainer = self._trainer(models, stream, held, choices, store, log)
             done = self._go_back(trainer, checkpoint)
             describe_stream(config, self.objective, stream, say, done=done)
             steps = trainer.run(done, evaluate_first=checkpoint is not None and bool(checkpoint.state["unevaluated"]))
         samples.after(steps)
-        export(models.policy.model, loaded.tokenizer, self.folder, template=encoder.renderer.template)
-        write_outcome(self.folder, steps=steps, seconds=time.perf_counter() - started)
+        if ranks.in_step:
+            sharding.make_whole(models.policy, ranks)
+        template = encoder.renderer.template
+        ranks.from_first(lambda: self._write_result(models, loaded, template, steps, time.perf_counter() - started))
         metrics = read_rows(self.folder / "metrics.jsonl")
         evaluation = next((row for row in reversed(metrics) if row.get("split") == "eval"), None)
-        say(f"the model is in {self.folder / 'model'}")
-        self._report()
         return Run(self.folder, steps, metrics, evaluation)
+
+    def _encoded(
+        self,
+        preparation: Preparation,
+        groups: Sequence[Group] | None,
+        model: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None,
+        today: date,
+    ) -> tuple[Loaded, Encoder, EncodedSides]:
+        """The model, and the rows as it reads them; what was refused is written down even where that ends the run."""
+        try:
+            sides = preparation.read(groups)
+            loaded = load_or_take(self.config, model)
+            encoder = make_encoder(self.config.data, loaded, today, self.say)
+            return loaded, encoder, preparation.encode(encoder, sides)
+        except DataError:
+            if self.ranks.is_first:
+                preparation.rejects.write(self.folder / "rejected.jsonl")
+            raise
+
+    def _write_result(self, models: Models, loaded: Loaded, template: str | None, steps: int, seconds: float) -> None:
+        """The model, whatever else there is to say, and the report."""
+        export(models.policy.model, loaded.tokenizer, self.folder, template=template)
+        write_outcome(self.folder, steps=steps, seconds=seconds)
+        self.say(f"the model is in {self.folder / 'model'}")
+        self._report()
+
+    def _spread(self, models: Models) -> None:
+        """From here on the processes draw numbers of their own, and with fsdp each keeps a part of every weight."""
+        ranks = self.ranks
+        if ranks.alone:
+            return
+        torch.manual_seed(self.config.train.seed + 1_000_003 * ranks.index)
+        how = "a part of every weight" if ranks.in_step else "a whole copy"
+        self.say(f"  {ranks.count} processes, each with {how} (train.parallel={self.config.train.parallel})")
+        if ranks.in_step:
+            mesh = sharding.mesh_of(ranks, find_device(self.config.model.device))
+            sharding.shard(models.policy, mesh)
+            if (other := models.reference) is not None and other.scorer is not models.policy:
+                sharding.shard(other.scorer, mesh, stays=self.objective.asked.kl)
 
     def _report(self) -> None:
         """The page about the run. The model is written: nothing that goes wrong here takes it back."""
@@ -210,11 +282,16 @@ class _Composition:
     def _choices(self, checkpoint: Checkpoint | None) -> dict[str, Any]:
         """What was chosen when the run began and decides its bits: made once, kept in every checkpoint."""
         if checkpoint is None:
-            today = date.today().isoformat()  # chat templates may write it
-            return {"date": today, "threads": torch.get_num_threads(), "attention": self.config.model.attention}
+            today = self.ranks.from_first(lambda: date.today().isoformat())  # chat templates may write it
+            choices = {"date": today, "threads": torch.get_num_threads(), "attention": self.config.model.attention}
+            return {**choices, "processes": self.ranks.count}
         choices = {key: checkpoint.state[key] for key in ("date", "threads", "attention")}
         choices["token_budget"] = checkpoint.state.get("token_budget")
-        if choices["threads"] != torch.get_num_threads():
+        before, choices["processes"] = checkpoint.state.get("processes", 1), self.ranks.count
+        if before != self.ranks.count:
+            self.say(f"  by {self.ranks.count} processes, where {before} were: the same steps, summed in another order")
+            choices["threads"] = torch.get_num_threads()
+        elif choices["threads"] != torch.get_num_threads():
             self.say(f"  on {choices['threads']} threads, as the run began")
             torch.set_num_threads(choices["threads"])
         return choices
@@ -233,7 +310,10 @@ class _Composition:
             self.say,
             known=choices.get("token_budget"),
         )
-        choices["token_budget"] = self.config.train.budget
+        choices["token_budget"] = budget = min(self.ranks.gather(self.config.train.budget))
+        self.config = self.config.model_copy(
+            update={"train": self.config.train.model_copy(update={"token_budget": budget})}
+        )
         return self.config
 
     def _ask_reference(self, models: Models, rows: EncodedSides, checkpoint: Checkpoint | None) -> None:
@@ -250,6 +330,7 @@ class _Composition:
             own=self.folder / "reference.safetensors",
             shared=SharedFolder(root, reference.facts(sha256)),
             say=self.say,
+            ranks=self.ranks,
         )
         if checkpoint is not None:
             self._refuse_others(checkpoint, models.identity)
@@ -263,6 +344,9 @@ class _Composition:
             return reference.start
         if not isinstance(reference, CachedReference) or reference.open:
             return reference
+        if self.ranks.in_step and reference.again_is_whole:
+            self.say("warning: answers are not compared with the reference, which would be a whole model")
+            return None
         try:
             return reference.again()
         except PrefsmithError as error:
@@ -304,9 +388,16 @@ class _Composition:
 
         def evaluate(states: States) -> Row:
             return held_out(
-                Frozen(models.policy), models.reference, self.objective, held, token_budget=budget, states=states
+                Frozen(models.policy),
+                models.reference,
+                self.objective,
+                held,
+                token_budget=budget,
+                states=states,
+                ranks=self.ranks,
             ).row
 
+        sharding.take_apart(models.policy)  # the optimiser moves this process's parts
         return Trainer(
             models.policy,
             models.reference,
@@ -324,6 +415,7 @@ class _Composition:
             evaluate=evaluate if held else None,
             identity={**models.identity, **choices},
             observe=lambda row: self.watch(row, len(stream)),
+            ranks=self.ranks,
         )
 
     def _refuse_others(self, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from prefsmith.evaluate.stats import Share, wilson
 from prefsmith.model.score import Frozen, Scores
 from prefsmith.train.monitor import as_row, evidence
 from prefsmith.train.objective import Objective, States
+from prefsmith.train.parallel import ALONE, Ranks
 from prefsmith.train.step import score_step
 
 
@@ -35,6 +36,7 @@ def held_out(
     *,
     token_budget: int,
     states: States | None = None,
+    ranks: Ranks = ALONE,
 ) -> HeldOut:
     """Score held-out rows as one step; nothing is trained.
 
@@ -45,8 +47,9 @@ def held_out(
         groups: at least one.
         token_budget: most tokens of a forward.
         states: what the losses remember of training; None before its first step.
+        ranks: the processes of the run. Each scores its share, and all have the result.
     """
-    scored = score_step(policy, reference, objective, groups, token_budget, states=states)
+    scored = score_step(policy, reference, objective, groups, token_budget, states=states, ranks=ranks)
     seen = evidence(scored)
     accuracy = None if seen.accuracy is None else wilson(seen.accuracy * seen.effective, seen.effective)
     shorter = shorter_is_better(groups)

@@ -20,6 +20,7 @@ from prefsmith.model.generate import Sampling, generate
 from prefsmith.model.logprobs import sum_per_sequence
 from prefsmith.model.score import Frozen, Scores
 from prefsmith.records import Group
+from prefsmith.train.parallel import ALONE, Ranks
 from prefsmith.types import Batch, TokenNats
 
 PerAnswer = Float64[Tensor, " answer"]
@@ -64,7 +65,9 @@ def draw(
     """
     prompts = [encoder.prompt_ids(group, room=sampling.max_new_tokens) for group in groups]
     with model.looking() as scorer:
-        drawn = generate(scorer.model, prompts, sampling, ends=encoder.ends, per_prompt=per_prompt)
+        drawn = scorer.within(
+            lambda: generate(scorer.model, prompts, sampling, ends=encoder.ends, per_prompt=per_prompt)
+        )
     answers = []
     for group, prompt, samples in zip(groups, prompts, drawn, strict=True):
         for sample in samples:
@@ -187,10 +190,13 @@ class SampleLog:
     Args:
         path: of the file.
         sample: writes answers, given the steps that were done.
+        ranks: the processes of the run. All sample the same, and the first one writes.
     """
 
-    def __init__(self, path: Path, sample: Callable[[int], Sequence[Mapping[str, object]]]) -> None:
-        self.path, self.sample = path, sample
+    def __init__(
+        self, path: Path, sample: Callable[[int], Sequence[Mapping[str, object]]], ranks: Ranks = ALONE
+    ) -> None:
+        self.path, self.sample, self.ranks = path, sample, ranks
 
     def before(self) -> None:
         """Answers of the starting policy, unless an earlier start of the run wrote them.
@@ -198,8 +204,9 @@ class SampleLog:
         Raises:
             TrainingError: the disk is full or fails.
         """
-        if not self.path.exists():
-            self._write(self.sample(0))
+        if not self.ranks.from_first(self.path.exists):
+            rows = self.sample(0)
+            self.ranks.from_first(lambda: self._write(rows))
 
     def after(self, steps: int) -> None:
         """Answers of the trained policy, behind those from before.
@@ -207,8 +214,12 @@ class SampleLog:
         Raises:
             TrainingError: the disk is full or fails.
         """
-        rows = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
-        self._write([*(row for row in rows if row["step"] == 0), *self.sample(steps)])
+        fresh = self.sample(steps)
+        self.ranks.from_first(lambda: self._write([*self._first_rows(), *fresh]))
+
+    def _first_rows(self) -> list[Mapping[str, object]]:
+        rows = map(json.loads, self.path.read_text(encoding="utf-8").splitlines())
+        return [row for row in rows if row["step"] == 0]
 
     def _write(self, rows: Sequence[Mapping[str, object]]) -> None:
         try:

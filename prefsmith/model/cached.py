@@ -18,11 +18,12 @@ class CachedReference(Frozen):
     Args:
         model: the reference, as it stands now: it may share its weights with the policy.
         again: makes the reference once more, for whoever needs more than log-probabilities of known completions.
+        again_is_whole: whether that is a model of its own, and not the policy with its adapter off.
     """
 
-    def __init__(self, model: Frozen, again: Callable[[], Frozen]) -> None:
+    def __init__(self, model: Frozen, again: Callable[[], Frozen], *, again_is_whole: bool = True) -> None:
         super().__init__(model.scorer, model.without_adapter)
-        self.again = again
+        self.again, self.again_is_whole = again, again_is_whole
         self.table = NatsTable()
         self.open = True
 

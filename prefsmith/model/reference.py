@@ -58,7 +58,7 @@ def _cached(policy: Scorer, model: ModelConfig) -> tuple[CachedReference, str]:
     """The policy itself answers, as long as it has not moved."""
     if adapters.has_adapter(policy.model):
         base = Frozen(policy, partial(adapters.adapter_off, policy.model))
-        return CachedReference(base, lambda: base), "the base model, asked before the first step"
+        return CachedReference(base, lambda: base, again_is_whole=False), "the base model, asked before the first step"
     words = "the starting policy, asked before the first step"
     if model.path == "":
         copy = Frozen(policy.frozen_copy())

@@ -3,6 +3,7 @@
 import json
 import platform
 import time
+import uuid
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +14,9 @@ from prefsmith.config import RunConfig, changed_keys
 from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.files import sync_folder, write_durably
 from prefsmith.settings import load_settings
+from prefsmith.train.parallel import ALONE, Ranks
 
-DIVISION = ("train.token_budget", "train.memory_limit", "train.activation_checkpointing")
+DIVISION = ("train.token_budget", "train.memory_limit", "train.activation_checkpointing", "train.parallel")
 """How a step is divided and what is kept of it: its gradient is the same but for the order of sums."""
 MAY_CHANGE = ("out", "checkpoint.", "evaluate.", "reference.cache", *DIVISION)
 MORE_STEPS = ("train.max_steps", "train.epochs")
@@ -150,7 +152,25 @@ def _environments(folder: Path) -> list[dict[str, object]]:
     return [*before, last] if isinstance(before, list) else [last]
 
 
-def environment() -> dict[str, object]:
+def require_one_folder(folder: Path, ranks: Ranks) -> None:
+    """The first process's folder is what all of them see: it is on one file system.
+
+    Raises:
+        ConfigError: a process does not see what the first one writes.
+    """
+    if ranks.alone:
+        return
+    token = folder / f".seen-{ranks.from_first(lambda: uuid.uuid4().hex)}"
+    ranks.from_first(lambda: token.touch())
+    blind = [rank for rank, seen in enumerate(ranks.gather(token.exists())) if not seen]
+    ranks.from_first(lambda: token.unlink(missing_ok=True))
+    if blind:
+        what = f"process {blind[0]} does not see the run's folder of process 0"
+        fix = "name a folder with --out that all machines share"
+        raise ConfigError("run.ranks", what, where=str(folder), fix=fix)
+
+
+def environment(ranks: Ranks = ALONE) -> dict[str, object]:
     """Versions and machine, for the record."""
     names = ("prefsmith", "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
     return {
@@ -158,6 +178,7 @@ def environment() -> dict[str, object]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "torch_threads": torch.get_num_threads(),
+        "processes": ranks.count,
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -255,6 +255,31 @@ class MetricsLog:
         self.file.close()
 
 
+class NoLog(MetricsLog):
+    """Of the processes whose rows the first one writes."""
+
+    def __init__(self) -> None:
+        self.path = Path(os.devnull)
+
+    def is_empty(self) -> bool:
+        """It is not to be told of."""
+        return False
+
+    def rewind(self, length: int) -> bool:
+        """There is nothing to cut."""
+        return True
+
+    def write(self, row: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def sync(self) -> int:
+        """It has no length."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def read_rows(path: Path) -> list[dict[str, object]]:
     """The rows of a metrics file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

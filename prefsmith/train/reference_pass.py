@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefsmith.data.encoded import EncodedGroup
-from prefsmith.data.pack import pack, plan
+from prefsmith.data.pack import pack
 from prefsmith.errors import TrainingError
 from prefsmith.model.cached import CachedReference
 from prefsmith.model.nats import NatsTable, digest_of_facts, key_of, read_table, write_table
+from prefsmith.train.parallel import ALONE, Ranks
 
 FILE_TOKENS = 4_000_000
 """Tokens after which what was computed is written, so that a pass that is stopped goes on from there."""
@@ -75,6 +76,7 @@ def settle(
     own: Path,
     shared: SharedFolder,
     say: Say,
+    ranks: Ranks = ALONE,
 ) -> str:
     """Let the reference know every completion of the groups, and close it.
 
@@ -85,6 +87,7 @@ def settle(
         own: the run's file.
         shared: where other runs may have left numbers, and this one leaves its own.
         say: is given a line at a time.
+        ranks: the processes of the run. Each scores its share, and all know everything.
 
     Returns:
         A digest of the numbers.
@@ -94,24 +97,28 @@ def settle(
     """
     started = time.perf_counter()
     wanted = {key for group in groups for key in _keys(group)}
-    reference.table.join(_own(own, shared.facts, say))
+    reference.table.join(ranks.from_first(lambda: _own(own, shared.facts, say)))
     before = _missing(groups, reference.table)
     if before:
-        reference.table.join(shared.read(say))
+        reference.table.join(ranks.from_first(lambda: shared.read(say)))
     missing = _missing(groups, reference.table)
-    _compute(reference, missing, token_budget, shared, say)
+    _compute(reference, missing, token_budget, shared, say, ranks)
     reference.table = reference.table.only(wanted)
     if before:
-        try:
-            write_table(own, reference.table, shared.facts)
-        except OSError as error:
-            what, fix = f"the run's folder cannot be written: {error.strerror}", "make room, or choose another --out"
-            raise TrainingError("run.write", what, where=str(own), fix=fix) from error
+        ranks.from_first(lambda: _write_own(own, reference.table, shared.facts))
     reference.close()
     computed = len({key for group in missing for key in _keys(group)})
     seconds = f", {computed:,} of them computed now in {time.perf_counter() - started:.1f} s" if computed else ""
     say(f"  reference: log-probabilities of {len(wanted):,} completions are known{seconds}")
     return reference.table.digest()
+
+
+def _write_own(path: Path, table: NatsTable, facts: Mapping[str, object]) -> None:
+    try:
+        write_table(path, table, facts)
+    except OSError as error:
+        what, fix = f"the run's folder cannot be written: {error.strerror}", "make room, or choose another --out"
+        raise TrainingError("run.write", what, where=str(path), fix=fix) from error
 
 
 def _keys(group: EncodedGroup) -> list[bytes]:
@@ -133,19 +140,29 @@ def _own(path: Path, facts: Mapping[str, object], say: Say) -> NatsTable:
 
 
 def _compute(
-    reference: CachedReference, missing: Sequence[EncodedGroup], token_budget: int, shared: SharedFolder, say: Say
+    reference: CachedReference,
+    missing: Sequence[EncodedGroup],
+    token_budget: int,
+    shared: SharedFolder,
+    say: Say,
+    ranks: Ranks,
 ) -> None:
     """The largest micro-batches first, as `plan` sorts them: what does not fit fails at once."""
     fresh: list[bytes] = []
+    own: list[bytes] = []
     tokens, told = 0, time.perf_counter()
-    for number, members in enumerate(batches := plan(missing, token_budget)):
-        batch = pack([missing[index] for index in members], mismatched=False)
+    for number, turn in enumerate(turns := ranks.turns(missing, token_budget)):
+        batch = pack([missing[index] for index in turn.members], mismatched=False)
         reference.remember(batch)
-        fresh += [key for index in members for key in _keys(missing[index])]
+        fresh += [key for index in turn.members for key in _keys(missing[index])]
         tokens += len(batch.ids)
-        if tokens >= FILE_TOKENS or number == len(batches) - 1:
+        if tokens >= FILE_TOKENS or number == len(turns) - 1:
             shared.add(reference.table.only(fresh), say)
+            own += fresh
             fresh, tokens = [], 0
         if time.perf_counter() - told > SILENCE:
-            say(f"  reference: {number + 1:,} of {len(batches):,} micro-batches are scored")
+            say(f"  reference: {number + 1:,} of {len(turns):,} micro-batches are scored")
             told = time.perf_counter()
+    for theirs in ranks.gather(None if ranks.alone else reference.table.only(own)):
+        if theirs is not None:
+            reference.table.join(theirs)

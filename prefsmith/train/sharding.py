@@ -7,11 +7,12 @@ of gradients, and all that belongs to no layer, stay float32.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
+from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError
 from prefsmith.model.precision import Precision
 from prefsmith.model.recompute import layers_of
@@ -25,12 +26,14 @@ def mesh_of(ranks: Ranks, device: torch.device) -> DeviceMesh:
     return init_device_mesh(device.type, (ranks.count,), mesh_dim_names=("part",))
 
 
-def shard(scorer: Scorer, mesh: DeviceMesh) -> None:
+def shard(scorer: Scorer, mesh: DeviceMesh, *, stays: bool = True) -> None:
     """Keep one part of every weight, and run the model with the other processes from here on.
 
     Args:
         scorer: runs the model, which is the same on all processes; its weights become parts, in place.
         mesh: the processes.
+        stays: whether what belongs to no layer stays together behind a pass: for backward, or for logits that are asked
+            for later.
 
     Raises:
         ConfigError: the model does not say which of its parts are layers.
@@ -39,7 +42,7 @@ def shard(scorer: Scorer, mesh: DeviceMesh) -> None:
     policy = _policy(scorer.precision)
     units: list[FSDPModule] = [fully_shard(layer, mesh=mesh, mp_policy=policy) for layer in layers]
     whole = Whole(scorer.model)
-    root = fully_shard(whole, mesh=mesh, reshard_after_forward=False)
+    root = fully_shard(whole, mesh=mesh, reshard_after_forward=not stays)
     units.append(root)
     for unit in units:
         unit.set_gradient_divide_factor(1.0)
@@ -51,22 +54,53 @@ def shard(scorer: Scorer, mesh: DeviceMesh) -> None:
     scorer.device = torch.device(mesh.device_type)
 
 
+def take_apart(scorer: Scorer) -> None:
+    """Let the model have parts of its weights and nothing else, as whoever goes through its parameters expects."""
+    if isinstance(scorer.whole, FSDPModule):
+        scorer.whole.reshard()
+
+
 def _policy(precision: Precision) -> MixedPrecisionPolicy:
     if precision == "fp32":
         return MixedPrecisionPolicy()
     return MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
 
 
-def refuse_unsharded(kind: str) -> None:
-    """A reference that would have to be averaged in parts."""
-    if kind == "ema":
-        what = "a moving reference is averaged over whole weights, and every process has a part of them"
-        raise ConfigError(
-            "train.parallel", what, where="reference.kind", fix="train.parallel=ddp, or another reference"
-        )
+def refuse_unsharded(config: RunConfig) -> None:
+    """What takes whole weights.
+
+    Raises:
+        ConfigError: it is asked for.
+    """
+    fix = "train.parallel=ddp, where every process has a whole copy"
+    if config.reference.kind == "ema":
+        what = "a moving reference is averaged over whole weights, and with fsdp every process has a part of them"
+        raise ConfigError("train.parallel", what, where="reference.kind", fix=f"another reference, or {fix}")
+    if config.train.token_budget == "auto":
+        what = "a token budget is measured by one process with whole weights, and with fsdp every process has a part"
+        raise ConfigError("train.parallel", what, where="train.token_budget", fix=f"name a number, or {fix}")
+    if config.model.quantize != "none":
+        what = f"weights in {config.model.quantize} cannot be kept in parts"
+        raise ConfigError("train.parallel", what, where="model.quantize", fix=f"model.quantize=none, or {fix}")
 
 
 def full(weight: Tensor) -> Tensor:
     """The whole of a weight, on the CPU; every process must ask."""
     found = weight.detach()
     return (found.full_tensor() if isinstance(found, DTensor) else found).cpu()
+
+
+def make_whole(scorer: Scorer, ranks: Ranks) -> None:
+    """Give the first process the whole of every weight, on the CPU, to be written; every process must ask.
+
+    Nothing can be run on the model afterwards.
+    """
+    take_apart(scorer)
+    wholes: dict[int, nn.Parameter] = {}
+    for module in scorer.model.modules():
+        for name, weight in module._parameters.items():
+            if isinstance(weight, DTensor):
+                if id(weight) not in wholes:  # tied weights stay tied
+                    whole = full(weight)
+                    wholes[id(weight)] = nn.Parameter(whole if ranks.is_first else whole[:0], weight.requires_grad)
+                module._parameters[name] = wholes[id(weight)]
