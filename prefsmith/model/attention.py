@@ -17,6 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from prefsmith.model import varlen
+from prefsmith.model.blocks import in_blocks, takes
 from prefsmith.model.numberless import takes_gpu_ways
 from prefsmith.model.thicket import Thicket, Tree
 
@@ -87,6 +88,8 @@ def forest_attention(
         raise UnsupportedAttention(f"its attention uses {', '.join(asked) or 'tokens that come later'}")
     if ragged is not None and varlen.takes(query, key, value, dropout):
         return varlen.attend(query, key, value, ragged, sliding_window, scaling), None
+    if not takes_gpu_ways(query) and takes(query, key, value, dropout):
+        return in_blocks(query, key, value, trees, sliding_window, scaling), None
     pieces = []
     for part in trees:
         if isinstance(part, Tree):
@@ -138,7 +141,7 @@ def _thicket(
         scale=scaling,
         enable_gqa=rows[0].shape[1] != rows[1].shape[1],
     )
-    return [out.transpose(0, 1)[:, thicket.inside][None]]
+    return [out.transpose(0, 1).flatten(1, 2)[:, thicket.kept][None]]
 
 
 def _attend(

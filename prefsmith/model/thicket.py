@@ -33,14 +33,16 @@ class Thicket:
     """A run of small trees.
 
     Args:
+        row: where they stand in the packed row.
         places: of the tokens in the packed row; the first token's where a tree is shorter than the longest.
-        inside: where there is a token.
+        kept: of all (tree, width) those where there is a token, in the order of the row.
         positions: of each token in its own sequence.
         sees: which token of its tree a token sees. Each sees itself, so that no softmax is over nothing.
     """
 
+    row: slice
     places: Int[Tensor, "tree width"]
-    inside: Bool[Tensor, "tree width"]
+    kept: Int[Tensor, " token"]
     positions: Int[Tensor, "tree width"]
     sees: Bool[Tensor, "tree width width"]
 
@@ -93,4 +95,5 @@ def _thicket(trees: Sequence[Tree], positions: Tensor) -> Thicket:
     earlier = torch.ones(len(steps), len(steps), dtype=torch.bool).tril()
     sees = (along & earlier & inside[:, None, :]) | torch.eye(len(steps), dtype=torch.bool)
     places = places.to(device)
-    return Thicket(places, inside.to(device), positions[places], sees.to(device))
+    kept = inside.flatten().nonzero()[:, 0].to(device)
+    return Thicket(slice(first, trees[-1].end), places, kept, positions[places], sees.to(device))

@@ -1,13 +1,14 @@
 """Which rung a model gets, and what happens where a rung is not exact."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-import torch.nn.functional as F
 from tiny import encoded_groups
 
 from prefsmith.data.pack import pack
 from prefsmith.errors import ConfigError
-from prefsmith.model import attention, thicket
+from prefsmith.model import blocks, thicket
 from prefsmith.model.attention import FOREST
 from prefsmith.model.ladder import choose_path
 from prefsmith.model.score import PATHS, Scorer
@@ -78,28 +79,30 @@ def test_rows_beside_a_longer_one_would_be_wrong(build):
 
 def leaking(monkeypatch):
     """Branches behind the first see one token too few of their prompt: only `shared` has such branches."""
-    right = attention._last_rows
+    right = blocks._parts
 
-    def one_too_narrow(queries, keys, window, device):
-        mask = right(queries, keys, window, device).clone()
-        mask[:, 0] = False
-        return mask
+    def one_too_narrow(trees):
+        for line in right(trees):
+            trunk = getattr(line, "trunk", None)
+            yield replace(line, trunk=slice(trunk.start + 1, trunk.stop)) if trunk else line
 
-    monkeypatch.setattr(attention, "_last_rows", one_too_narrow)
+    monkeypatch.setattr(blocks, "_parts", one_too_narrow)
 
 
 def scaled(monkeypatch):
     """The forest computes something else everywhere."""
-
-    def wrong(query, key, value, window, scaling, dropout):
-        return F.scaled_dot_product_attention(query, key, value, is_causal=False, enable_gqa=True)
-
-    monkeypatch.setattr(attention, "_attend", wrong)
+    right = blocks._attend
+    monkeypatch.setattr(blocks, "_attend", lambda *each, attn_mask, scale: right(*each, scale=scale))
 
 
 def not_a_number(monkeypatch):
-    right = attention._attend
-    monkeypatch.setattr(attention, "_attend", lambda *args: right(*args) * float("nan"))
+    right = blocks._attend
+
+    def broken(*args, **kwargs):
+        found, normaliser = right(*args, **kwargs)
+        return found * float("nan"), normaliser
+
+    monkeypatch.setattr(blocks, "_attend", broken)
 
 
 FAULTS = [

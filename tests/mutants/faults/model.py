@@ -53,9 +53,9 @@ FAULTS = (
     ),
     Fault(
         "an answer does not see its prompt",
-        "model/attention.py",
-        "trunk, branch = slice(start, trunk_end), slice(branch_start, branch_end)",
-        "trunk, branch = slice(start, start), slice(branch_start, branch_end)",
+        "model/blocks.py",
+        "yield _Line(slice(tree.start, tree.trunk_end), slice(start, end))",
+        "yield _Line(slice(tree.start, tree.start), slice(start, end))",
         PARITY,
     ),
     Fault(

@@ -4,6 +4,7 @@ from mutants.fault import Fault
 
 SWEEP = ("tests/model/test_sweep.py::test_values_and_gradients_are_those_of_autograd",)
 PARTS = ("tests/model/test_sweep.py::test_parts_are_whole_groups_in_order_and_no_larger_than_they_may_be",)
+BLOCKS = ("tests/model/test_blocks.py::test_trees_are_what_a_dense_mask_says",)
 STEP = ("tests/train/test_step.py::test_a_vocabulary_that_is_swept_in_parts_changes_nothing",)
 NATS = ("tests/model/test_nats.py",)
 
@@ -21,6 +22,20 @@ FAULTS = (
         "    if parameter.grad is None:\n        parameter.grad",
         "    if True:\n        parameter.grad",
         ("tests/model/test_sweep.py::test_gradients_are_added_to_those_that_are_there",),
+    ),
+    Fault(
+        "of what blocks ask of a key, only the last counts",
+        "model/blocks.py",
+        "by_keys[:, :, seen] += by_seen_keys",
+        "by_keys[:, :, seen] = by_seen_keys",
+        BLOCKS,
+    ),
+    Fault(
+        "a block's window ends one token late",
+        "model/blocks.py",
+        "before - window + 1)",
+        "before - window)",
+        BLOCKS,
     ),
     Fault(
         "a part of the vocabulary's sweep starts at its first group's number",
