@@ -158,4 +158,4 @@ class Group:
         """The prompt as one canonical string: equal prompts, and only they, have equal keys."""
         if isinstance(self.prompt, str):
             return json.dumps(self.prompt)
-        return json.dumps([message.as_dict() for message in self.prompt], sort_keys=True)
+        return json.dumps([message.as_dict() for message in self.prompt], sort_keys=True, default=repr)

@@ -111,7 +111,7 @@ class Cache:
             return None
         try:
             return _read(place, facts)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             if not place.exists():
                 return None
             self.say(f"warning: {place} is not used and is made anew: a file of it is missing")

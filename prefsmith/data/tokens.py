@@ -51,6 +51,10 @@ class TextEncoder:
             self._backend = cast("Any", tokenizer).backend_tokenizer
             self.seams = _has_seams(json.loads(cast("Tokenizer", self._backend).to_str()))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A lock is no part of what is sent to another process.
+        return TextEncoder, (self.tokenizer,)
+
     @property
     def parallel(self) -> bool:
         """Whether a batch is encoded on several cores by itself."""

@@ -148,7 +148,7 @@ def _read(parts: Parts) -> None:
 
 def _read_sides(parts: Parts, data: DataConfig) -> None:
     wanted = [] if parts.objective is None else labels_wanted(parts.objective)
-    parts.preparation = Preparation(data.model_copy(update={"skip_bad": True}), wanted, _silent)
+    parts.preparation = Preparation(data.model_copy(update={"skip_bad": True, "cache": "none"}), wanted, _silent)
     error = None
     try:
         parts.preparation.read(None)

@@ -18,7 +18,7 @@ from prefsmith.train.parallel import ALONE, Ranks
 
 DIVISION = ("train.token_budget", "train.memory_limit", "train.activation_checkpointing", "train.parallel")
 """How a step is divided and what is kept of it: its gradient is the same but for the order of sums."""
-MAY_CHANGE = ("out", "checkpoint.", "evaluate.", "reference.cache", *DIVISION)
+MAY_CHANGE = ("out", "checkpoint.", "evaluate.", "reference.cache", "data.cache", "data.workers", *DIVISION)
 MORE_STEPS = ("train.max_steps", "train.epochs")
 
 

@@ -40,7 +40,7 @@ FAULTS = (
     ),
     Fault(
         "the begin token stands twice",
-        "data/encode.py",
+        "data/written.py",
         "if self.begin is not None and ids[:1] != (self.begin,):",
         "if self.begin is not None:",
         ENCODE,
@@ -69,16 +69,16 @@ FAULTS = (
     Fault(
         "the last short step is dropped",
         "data/stream.py",
-        "        if members:\n            yield tuple(members)",
-        "        del members",
+        "np.array(bounds, dtype=np.int64))",
+        "np.array(bounds[:-1], dtype=np.int64))",
         STREAM,
     ),
     Fault("every epoch has the same order", "data/stream.py", "{seed}:{epoch}:{index}", "{seed}:{index}", STREAM),
     Fault(
         "mismatched answers come from the same prompt",
         "data/stream.py",
-        "if keys[other] != keys[index]",
-        "if other != index",
+        "after if keys[after] != keys[here] else",
+        "after if after != here else",
         STREAM,
     ),
     Fault(
