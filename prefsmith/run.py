@@ -30,6 +30,7 @@ from prefsmith.assembly import (
 from prefsmith.config import RunConfig
 from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.encoded_rows import Selection
 from prefsmith.data.prepare import Preparation
 from prefsmith.data.sides import EncodedSides
 from prefsmith.data.stream import Stream
@@ -325,7 +326,7 @@ class _Composition:
         root = Path(config.reference.cache).expanduser() if config.reference.cache else cache_root()
         models.identity["reference's log-probabilities"] = settle_reference(
             reference,
-            [*rows.train, *rows.held_out],
+            Selection([rows.train, rows.held_out]),
             token_budget=config.train.budget,
             own=self.folder / "reference.safetensors",
             shared=SharedFolder(root, reference.facts(sha256)),

@@ -118,9 +118,45 @@ class EncodedRows(Sequence[EncodedGroup]):
         return (self[index] for index in range(len(self)))
 
 
+class Selection(Sequence[EncodedGroup]):
+    """Some groups of several sequences, one behind the other; none is made before it is asked for.
+
+    Args:
+        sources: where they are.
+        places: which are meant, counted over all sources; all of them where left out.
+    """
+
+    def __init__(self, sources: Sequence[Sequence[EncodedGroup]], places: Sequence[int] | None = None) -> None:
+        self.sources = sources
+        self._bounds = _starts(np.array([len(source) for source in sources], dtype=np.int64))
+        self.places = np.arange(self._bounds[-1]) if places is None else np.array(places, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @cached_property
+    def tokens(self) -> Numbers:
+        """Tokens of each group, its prompt once."""
+        return np.concatenate([tokens_of(source) for source in self.sources])[self.places]
+
+    @overload
+    def __getitem__(self, index: int) -> EncodedGroup: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[EncodedGroup]: ...
+    def __getitem__(self, index: int | slice) -> EncodedGroup | list[EncodedGroup]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        place = int(self.places[index])
+        source = int(np.searchsorted(self._bounds, place, side="right")) - 1
+        return self.sources[source][place - int(self._bounds[source])]
+
+    def __iter__(self) -> Iterator[EncodedGroup]:
+        return (self[index] for index in range(len(self)))
+
+
 def tokens_of(groups: Sequence[EncodedGroup]) -> Numbers:
     """Tokens that each group takes in a batch, its prompt once."""
-    if isinstance(groups, EncodedRows):
+    if isinstance(groups, EncodedRows | Selection):
         return groups.tokens
     return np.array([group.tokens for group in groups], dtype=np.int64)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefsmith.data.encoded import EncodedGroup
+from prefsmith.data.encoded_rows import Selection
 from prefsmith.data.pack import pack
 from prefsmith.errors import TrainingError
 from prefsmith.model.cached import CachedReference
@@ -125,8 +126,9 @@ def _keys(group: EncodedGroup) -> list[bytes]:
     return [key_of(group.prompt, each.ids, each.unscored) for each in group.completions]
 
 
-def _missing(groups: Sequence[EncodedGroup], known: NatsTable) -> list[EncodedGroup]:
-    return [group for group in groups if any(key not in known for key in _keys(group))]
+def _missing(groups: Sequence[EncodedGroup], known: NatsTable) -> Selection:
+    places = [place for place, group in enumerate(groups) if any(key not in known for key in _keys(group))]
+    return Selection([groups], places)
 
 
 def _own(path: Path, facts: Mapping[str, object], say: Say) -> NatsTable:
