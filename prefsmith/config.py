@@ -340,10 +340,14 @@ class RunConfig(Section):
         """Every setting, as a file that gives this configuration when read."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
+    def flat(self) -> dict[str, object]:
+        """Every setting by its dotted name."""
+        return dict(_flat(self.model_dump(), ()))
+
 
 def changed_keys(before: RunConfig, after: RunConfig) -> list[str]:
     """Dotted names of the settings that differ."""
-    old, new = dict(_flat(before.model_dump(), ())), dict(_flat(after.model_dump(), ()))
+    old, new = before.flat(), after.flat()
     return [key for key in {**old, **new} if old.get(key) != new.get(key)]
 
 

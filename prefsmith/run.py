@@ -31,7 +31,7 @@ from prefsmith.config import RunConfig
 from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.encoded_rows import Selection
-from prefsmith.data.prepare import Preparation
+from prefsmith.data.prepare import Preparation, encoded_digest
 from prefsmith.data.sides import EncodedSides
 from prefsmith.data.stream import Stream
 from prefsmith.errors import ConfigError, DataError, PrefsmithError
@@ -117,6 +117,7 @@ def fit(
         settings = resolved(config, objective)
         if ranks.in_step:
             sharding.refuse_unsharded(config)
+        ranks.require_same(settings.flat(), where="the command line")
         check_places(settings, in_memory=model is not None)
         config = ranks.from_first(lambda: with_folder(settings, resume=resume))
         folder = Path(str(config.out))
@@ -186,7 +187,7 @@ class _Composition:
         )
         checkpoint = self._newest(store) if resume else None
         choices = self._choices(checkpoint)
-        preparation = Preparation(config.data, labels_wanted(self.objective), say)
+        preparation = Preparation(config.data, labels_wanted(self.objective), say, first=ranks.one_per_machine)
         loaded, encoder, rows = self._encoded(preparation, groups, model, date.fromisoformat(choices["date"]))
         torch.manual_seed(config.train.seed)
         models = make_models(
@@ -197,7 +198,7 @@ class _Composition:
         config = self._settle(models, stream, held, choices)
         if checkpoint is not None:
             self._refuse_others(checkpoint, models.identity)
-        ranks.require_same({**models.identity, "settings": config.to_yaml()}, where=str(self.folder))
+        ranks.require_same({**models.identity, "held-out data": encoded_digest(rows.held_out)}, str(self.folder))
         facts = {**models.facts, "steps": len(stream)}
         if ranks.is_first:
             write_records(self.folder, config, preparation.record, facts, environment(ranks))

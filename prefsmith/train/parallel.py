@@ -7,6 +7,7 @@ denominators are those of the whole step (`train/reduction.py`).
 
 import itertools
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ PATIENCE = timedelta(hours=2)
 """How long a process waits for the others: one of them may write a checkpoint or an export meanwhile."""
 BUCKET_BYTES = 64 * 2**20
 """Gradients are summed so many bytes at a time; a larger one goes alone and is not copied."""
-LAST_WORDS = 5.0
+LAST_WORDS = 1.0
 """Seconds that a process waits for the report of another that has gone."""
 _REPORT = "stopped"
 _joins = itertools.count()
@@ -103,6 +104,21 @@ class Ranks:
         if error is not None:
             raise error
         return value  # pyright: ignore[reportReturnType]
+
+    def one_per_machine(self, work: Callable[[], T]) -> T | None:
+        """Done by one process of every machine, which has the result, while the others wait; an error is everyone's."""
+        if self.alone:
+            return work()
+        result: T | None = None
+        error: PrefsmithError | None = None
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            try:
+                result = work()
+            except PrefsmithError as raised:
+                error = raised
+        if (raised := next((each for each in self.gather(error) if each is not None), None)) is not None:
+            raise raised
+        return result
 
     def total(self, own: float) -> float:
         """The sum of a number over processes that each have a part of it; of one that all have, the number."""
@@ -184,7 +200,8 @@ ALONE = Ranks()
 
 
 def _died(error: Exception) -> TrainingError:
-    what = f"another process of the run has died ({str(error).strip().splitlines()[0][:200]})"
+    words = re.sub(r"\[\S+\.cc:\d+\] ", "", str(error).strip().splitlines()[0]).split(". ")[0]
+    what = f"another process of the run has died ({words})"
     fix = "look at its last lines; every checkpoint is whole: go on with --resume, with as many processes as there are"
     return TrainingError("train.rank", what, fix=fix)
 

@@ -1,33 +1,18 @@
 """Two processes against one: every step's gradient, the weights behind it, and what is seen of the step."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from rank_launch import TESTS, torchrun
 from rank_steps import CASES, walk
 from safetensors.torch import load_file
 
 from prefsmith.train.parallel import ALONE
 
-HERE = Path(__file__).parent
-
-
-def torchrun(*arguments, processes=2, timeout=120):
-    """Processes on this machine that find each other on a port that is free."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
-    return subprocess.run(
-        [*command, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=timeout, check=False
-    )
-
 
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    done = torchrun(HERE.parent / "rank_steps.py", folder)
+    done = torchrun(TESTS / "rank_steps.py", folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
