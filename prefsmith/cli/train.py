@@ -1,5 +1,9 @@
 """`prefsmith train`."""
 
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -31,6 +35,20 @@ def train(
     """Train a policy on a preference file."""
     config = parse_settings(settings, resume=resume)
     with display() as shown:
-        from prefsmith.run import fit  # inside: --help and wrong settings answer without torch
-
+        with _libraries_stay():
+            from prefsmith.run import fit  # inside: --help and wrong settings answer without torch
         fit(config, resume=resume, say=shown.say, watch=shown.watch)
+
+
+@contextmanager
+def _libraries_stay() -> Iterator[None]:
+    """What is imported first makes a million objects that never go: nothing looks for garbage among them."""
+    if "torch" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 @contextmanager
 def sparing() -> Iterator[None]:
     """While the context is open, the collector of cycles does not look again and again at what was there before."""
+    if gc.get_freeze_count():  # somebody has seen to it, for longer
+        yield
+        return
     gc.freeze()
     try:
         yield
