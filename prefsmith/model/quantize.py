@@ -83,6 +83,8 @@ def loading(kind: Quantization, device: torch.device) -> dict[str, Any]:
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.float32,
         )
+    if device.type == "cuda" and device.index is None:  # a process of many has one of its own
+        device = torch.device("cuda", torch.cuda.current_device())
     return {"quantization_config": settings, "device_map": {"": device}}
 
 
