@@ -22,6 +22,7 @@ from prefsmith.data.keys import facts_of_ids, facts_of_rows
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.rowstore import LabelledRows, RowStore
 from prefsmith.data.sides import EncodedSides, Sides
+from prefsmith.data.spool import lines_of
 from prefsmith.data.suitable import refuse_weightless
 from prefsmith.data.views import Wanted
 from prefsmith.errors import ConfigError, DataError, PrefsmithError
@@ -170,8 +171,7 @@ class Preparation:
         self.record |= entry.record["record"]
         for line in entry.record["said"]:
             self.say(line)
-        refused = entry.files["rejected"]
-        for line in refused.read(0, len(refused)).splitlines(keepends=True):
+        for line in lines_of(entry.files["rejected"]):
             self.rejects.repeat(line)
 
     def _open(self) -> dict[SideName, Source]:

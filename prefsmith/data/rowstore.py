@@ -116,7 +116,7 @@ class LabelledRows(Sequence[Labelled]):
 
 
 class FirstPlaces:
-    """Where each name stood first, in 24 bytes a name.
+    """Where each name stood first, in 32 to 64 bytes a name.
 
     Args:
         groups: those that were noted, in that order; they are looked at where two names might be one.
@@ -145,10 +145,10 @@ class FirstPlaces:
         return key % len(self._hashes), key
 
     def _grow(self) -> None:
-        noted = [(key, place) for key, place in zip(self._hashes, self._places, strict=True) if key]
+        noted = zip(self._hashes, self._places, strict=True)
         size = 2 * len(self._hashes)
         self._hashes, self._places = array("q", bytes(8 * size)), array("q", bytes(8 * size))
-        for key, place in noted:
+        for key, place in ((key, place) for key, place in noted if key):
             slot = key % size
             while self._hashes[slot]:
                 slot = (slot + 1) % size

@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -122,6 +123,16 @@ class Stored:
 
 
 Bytes = Spool | Stored
+
+
+def lines_of(data: Bytes) -> Iterator[bytes]:
+    """Lines with their ends, some in memory at a time."""
+    begun = b""
+    for start in range(0, len(data), AT_ONCE):
+        *whole, begun = (begun + data.read(start, min(AT_ONCE, len(data) - start))).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+    if begun:
+        yield begun
 
 
 class _Descriptor:

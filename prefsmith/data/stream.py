@@ -4,6 +4,7 @@ Nothing is remembered between steps, so a run that stops anywhere goes on with t
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -46,7 +47,8 @@ class Plan(Sequence[tuple[int, tuple[int, ...]]]):
     """The epoch of each step, and the places of its groups."""
 
     def __init__(self) -> None:
-        self._epochs: list[tuple[int, np.ndarray, np.ndarray]] = []  # first step, order, where steps begin and end
+        self._epochs: list[tuple[np.ndarray, np.ndarray]] = []  # order, and where in it steps begin and end
+        self._firsts: list[int] = []
         self._steps = 0
 
     def add(self, order: np.ndarray, bounds: np.ndarray) -> None:
@@ -56,7 +58,8 @@ class Plan(Sequence[tuple[int, tuple[int, ...]]]):
             order: the places of its groups.
             bounds: where in it each step begins, and the last one ends.
         """
-        self._epochs.append((self._steps, order, bounds))
+        self._epochs.append((order, bounds))
+        self._firsts.append(self._steps)
         self._steps += len(bounds) - 1
 
     def cut(self, most: int | None) -> None:
@@ -74,8 +77,8 @@ class Plan(Sequence[tuple[int, tuple[int, ...]]]):
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
         step = range(len(self))[index]
-        epoch = max(number for number, (first, _, _) in enumerate(self._epochs) if first <= step)
-        first, order, bounds = self._epochs[epoch]
+        epoch = bisect_right(self._firsts, step) - 1
+        first, (order, bounds) = self._firsts[epoch], self._epochs[epoch]
         return epoch, tuple(order[bounds[step - first] : bounds[step - first + 1]].tolist())
 
 

@@ -102,12 +102,16 @@ def _rows(parts: Parts) -> Rows | None:
 
 def _refused(parts: Parts) -> tuple[Refused, ...]:
     """By code, most frequent first."""
-    found: dict[str, list[dict[str, object]]] = defaultdict(list)
-    for row in parts.preparation.rejects.rows if parts.preparation is not None else []:
-        found[str(row["code"])].append(row)
+    if parts.preparation is None:
+        return ()
+    rejects, first = parts.preparation.rejects, defaultdict[str, list[dict[str, object]]](list)
+    for row in rejects.rows:
+        if len(first[str(row["code"])]) < PLACES:
+            first[str(row["code"])].append(row)
+    counts = sorted(rejects.counts().items(), key=lambda item: -item[1])
     return tuple(
-        Refused(code, len(rows), str(rows[0]["fix"]), tuple(_refused_row(row) for row in rows[:PLACES]))
-        for code, rows in sorted(found.items(), key=lambda item: -len(item[1]))
+        Refused(code, count, str(first[code][0]["fix"]), tuple(map(_refused_row, first[code])))
+        for code, count in counts
     )
 
 

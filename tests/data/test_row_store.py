@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from prefsmith.data import spool
 from prefsmith.data.codec import group_of_line, group_to_line
 from prefsmith.data.groups import read_groups
+from prefsmith.data.rejects import Rejects
 from prefsmith.data.rowstore import FirstPlaces, RowStore
 from prefsmith.data.spool import Spool, Stored
+from prefsmith.errors import DataError
 from prefsmith.records import Comparison, Completion, Group, Message, Rating, Vote
 
 TEXTS = st.text(max_size=6) | st.sampled_from(["\ud83d", "\ud83d\ude00", "\x00", "\u2028", '"\\\n'])
@@ -167,3 +169,27 @@ def test_rows_of_a_file_are_the_same_from_the_disk(shared_data):
     for group in groups:
         store.append(group)
     assert list(store) == groups and store[-1] == groups[-1] and store[3:5] == groups[3:5]
+
+
+def test_a_million_refused_rows_would_lie_on_the_disk(small, tmp_path):
+    rejects = Rejects(skip=True)
+    for number in range(300):
+        rejects.refuse(DataError(f"data.{number % 3}", "w", where=f"r:{number}"), {"row": number})
+    held = rejects.rows.lines
+    assert len(held._tail) <= 200 < len(held) and len(rejects.rows) == 300
+    assert rejects.rows[-1]["where"] == "r:299" and rejects.rows[7:9] == [rejects.rows[7], rejects.rows[8]]
+    assert rejects.counts() == {f"data.{code}": 100 for code in range(3)}
+    again = Rejects(skip=True)
+    for line in spool.lines_of(held):
+        again.repeat(line)
+    assert again.rows == rejects.rows and again.counts() == rejects.counts()
+    for name, each in (("a", rejects), ("b", again)):
+        each.write(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != b""
+
+
+@pytest.mark.parametrize("text", [b"", b"a\n", b"a", b"\n\n", b"abcdefghijklmnop\nq\nrstuvwxyz\n", b"x" * 35])
+def test_lines_come_whole_however_they_are_read(small, text):
+    made = Spool()
+    made.append(text)
+    assert list(spool.lines_of(made)) == text.splitlines(keepends=True)
