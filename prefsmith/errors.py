@@ -24,6 +24,8 @@ class PrefsmithError(Exception):
     """
 
     exit_code = 1
+    said_elsewhere = False
+    """Whether another process of the run says the same, so that this one need not."""
 
     def __init__(self, code: str, what: str, *, where: str = "", fix: str = "") -> None:
         self.code, self.what, self.where, self.fix = code, what, where, fix

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result_action="return_value",
         )
     except PrefsmithError as error:
-        return _fail(str(error), error.exit_code)
+        return error.exit_code if error.said_elsewhere else _fail(str(error), error.exit_code)
     except CycloptsError as error:
         return _fail(f"[cli.usage] {error}", 2)
     except KeyboardInterrupt:

@@ -176,8 +176,13 @@ class Ranks:
             raise
 
     def _leave_word(self, error: Exception) -> None:
-        if self.store is not None:
-            self.store.set(_REPORT, f"{self.index} {str(error).strip() or type(error).__name__}")
+        """The first to stop says why; others that stop for the same reason need not say it again."""
+        if self.store is None:
+            return
+        words = str(error).strip() or type(error).__name__
+        found = self.store.compare_set(_REPORT, "", f"{self.index} {words}").decode()
+        if isinstance(error, PrefsmithError):
+            error.said_elsewhere = not found.startswith(f"{self.index} ") and found.partition(" ")[2] == words
 
     def _report(self) -> tuple[int, str] | None:
         """Which process stopped, and why; None if none left word."""

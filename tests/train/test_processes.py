@@ -4,7 +4,7 @@ import json
 
 import pytest
 from planted import config_for, pairs, train
-from rank_launch import TESTS, torchrun
+from rank_launch import TESTS, run, torchrun
 
 from prefsmith.train.monitor import read_rows
 
@@ -23,16 +23,18 @@ def test_a_run_goes_on_with_any_number_of_processes(tmp_path):
             tmp_path, pairs(60), **CONSTANT, train={"pairs_per_step": 8, "max_steps": 6}, out=str(tmp_path / "one")
         )
     )
-    common = ["--model", tmp_path / "base", "--data", tmp_path / "rows.jsonl", "--out", tmp_path / "many",
+    common = ["train", "--model", tmp_path / "base", "--data", tmp_path / "rows.jsonl", "--out", tmp_path / "many",
               "optim.learning_rate=0.003", "optim.schedule=constant", "optim.warmup_steps=0",
-              "train.pairs_per_step=8", "evaluate.samples=0"]  # fmt: skip
+              "train.pairs_per_step=8", "evaluate.samples=0", "model.device=cpu"]  # fmt: skip
     parts = "train.parallel=fsdp"
     starts = ((2, 2, [parts, "checkpoint.background=true"]), (1, 3, []), (4, 5, []), (2, 6, [parts]))
     for processes, last, settings in starts:
         resume = ["--resume"] * (last > 2)
-        done = torchrun(
-            "-m", "prefsmith", "train", *common, *settings, *resume, f"train.max_steps={last}", processes=processes
-        )
+        command = [*common, *settings, *resume, f"train.max_steps={last}"]
+        if processes == 4:  # the other way to say it
+            done = run("-m", "prefsmith", *command, "--gpus", "4")
+        else:
+            done = torchrun("-m", "prefsmith", *command, processes=processes)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         assert len(rows_of(tmp_path / "many")) == last
     for row, expected in zip(rows_of(tmp_path / "many"), rows_of(alone.folder), strict=True):
