@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from prefsmith.config import OptimConfig
 from prefsmith.model import adapters
@@ -45,7 +46,12 @@ class Optimizer:
             {"params": matrices, "weight_decay": config.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        self.adamw = torch.optim.AdamW([group for group in groups if group["params"]], lr=peak)
+        self.adamw = torch.optim.AdamW([group for group in groups if group["params"]], lr=peak, fused=self._fused())
+
+    def _fused(self) -> bool | None:
+        """On a CPU one pass over each weight, not a dozen; for others, and for parts of weights, PyTorch chooses."""
+        whole = all(each.device.type == "cpu" and not isinstance(each, DTensor) for each in self.weights.values())
+        return whole or None
 
     def clip(self, total: Callable[[float], float] = float) -> float:
         """Scale the gradients down to the largest norm allowed, and return the norm they had.

@@ -72,3 +72,24 @@ def test_state_put_back_goes_on_to_the_bit():
     second.load_state({key: value.clone() for key, value in first.state().items()})
     steps(resumed, second, (3, 4))
     assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), resumed.parameters(), strict=True))
+
+
+def test_weights_move_as_adamw_by_hand():
+    """In float64, number by number; four steps, decay on the matrix alone."""
+    module, optimizer = make(weight_decay=0.3, schedule="linear")
+    assert optimizer.adamw.defaults["fused"]
+    wanted = {name: each.detach().double() for name, each in module.named_parameters()}
+    first, second = ({name: torch.zeros_like(each) for name, each in wanted.items()} for _ in range(2))
+    for number in range(1, 5):
+        rate = learning_rate_at(number, 4, 0.1, "linear", 0)
+        for index, (name, each) in enumerate(module.named_parameters()):
+            slope = torch.linspace(-1.0, 2.0, each.numel(), dtype=torch.float64).view_as(each).sin() * (number + index)
+            each.grad = slope.float()
+            first[name] = 0.9 * first[name] + 0.1 * slope
+            second[name] = 0.999 * second[name] + 0.001 * slope**2
+            kept = 1 - rate * 0.3 if name == "0.weight" else 1.0
+            root = (second[name] / (1 - 0.999**number)).sqrt() + 1e-8
+            wanted[name] = kept * wanted[name] - rate * first[name] / (1 - 0.9**number) / root
+        assert optimizer.step(number) == rate
+    for name, each in module.named_parameters():
+        torch.testing.assert_close(each.double(), wanted[name], atol=2e-7, rtol=2e-6)
