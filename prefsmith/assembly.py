@@ -1,7 +1,7 @@
 """The parts of a run, put together from its settings: the same parts for the run and for its preflight."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ from prefsmith.model.reference import make_reference
 from prefsmith.model.score import Frozen, Path, Scorer
 from prefsmith.train.objective import Objective
 from prefsmith.train.optim import count
+from prefsmith.train.parallel import ALONE, Ranks
 from prefsmith.types import Batch
 
 Say = Callable[[str], None]
@@ -130,10 +131,16 @@ def labels_wanted(objective: Objective) -> list[Wanted]:
     ]
 
 
-def load_or_take(config: RunConfig, model: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None) -> Loaded:
-    """The model that the settings name, or the one in memory."""
+def load_or_take(
+    config: RunConfig, model: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None, ranks: Ranks = ALONE
+) -> Loaded:
+    """The model that the settings name, or the one in memory.
+
+    Where processes are going to have parts of the weights, only the first one reads them.
+    """
     if model is None:
-        return load(config.model)
+        loaded = load(config.model, numbers=ranks.is_first or not ranks.in_step)
+        return replace(loaded, end_ids=ranks.from_first(lambda: loaded.end_ids))
     refuse_in_memory(config.model.quantize)
     return describe_loaded(*model, config.model.path or "in memory")
 
@@ -187,6 +194,7 @@ def make_models(
     *,
     max_length: int | None,
     attention: Literal["auto"] | Path = "auto",
+    ranks: Ranks = ALONE,
 ) -> Models:
     """Policy and reference, and the path on which they are run.
 
@@ -198,21 +206,27 @@ def make_models(
         say: is given a line at a time.
         max_length: longest sequence of the run.
         attention: the path to take, or `auto`.
+        ranks: the processes of the run; where only the first one has weights, it finds out for all.
 
     Raises:
         ConfigError: the adapter, the path, the reference or its precision does not fit the model.
     """
     probes = _probes(rows)
-    identity = {"model": digest(loaded.model), "data": encoded_digest(rows.train)}
+    whose = ranks if ranks.in_step else ALONE
+    identity = {"model": whose.from_first(lambda: digest(loaded.model)), "data": encoded_digest(rows.train)}
     model = _trainable(config, loaded)
-    policy, choice = choose_path(
-        model,
-        probes,
-        wanted=attention,
-        max_length=max_length,
-        recompute=config.train.activation_checkpointing,
-        precision=config.train.precision,
-    )
+
+    def choose() -> tuple[Scorer, Choice]:
+        return choose_path(
+            model,
+            probes,
+            wanted=attention,
+            max_length=max_length,
+            recompute=config.train.activation_checkpointing,
+            precision=config.train.precision,
+        )
+
+    policy, choice = _chosen(model, choose, whose)
     trained, weights = count(each for each in model.parameters() if each.requires_grad), count_numbers(model)
     bits = "" if config.model.quantize == "none" else f", frozen weights in {config.model.quantize}"
     say(f"{loaded.origin}, sha256 {identity['model'][:12]}{bits}")
@@ -222,7 +236,13 @@ def make_models(
     reference, words = None, None
     if objective.needs_reference:
         reference, words = make_reference(
-            policy, config.reference, config.model, probes, loaded.tokenizer, max_length=max_length
+            policy,
+            config.reference,
+            config.model,
+            probes,
+            loaded.tokenizer,
+            max_length=max_length,
+            sha256=identity["model"],
         )
         say(f"  reference: {words}")
         if config.reference.path is not None:
@@ -239,6 +259,19 @@ def make_models(
         "reference_sha256": identity.get("reference", identity["model"]) if reference is not None else None,
     }
     return Models(policy, reference, choice, identity, facts)
+
+
+def _chosen(model: nn.Module, choose: Callable[[], tuple[Scorer, Choice]], ranks: Ranks) -> tuple[Scorer, Choice]:
+    """The path that the first process finds exact: the others may have no weights to try it with."""
+    found: list[Scorer] = []
+
+    def first() -> tuple[dict[str, Any], Choice]:
+        policy, choice = choose()
+        found.append(policy)
+        return policy.how, choice
+
+    how, choice = ranks.from_first(first)
+    return found[0] if found else Scorer(model, **how), choice
 
 
 def _trainable(config: RunConfig, loaded: Loaded) -> nn.Module:

@@ -168,6 +168,10 @@ class _Composition:
     ) -> None:
         self.config, self.folder, self.objective, self.say, self.watch = config, folder, objective, say, watch
         self.ranks = ranks
+        self.placed = config
+        if ranks.in_step:  # parts are taken out of a model in the computer's own memory
+            on_cpu = config.model.model_copy(update={"device": "cpu"})
+            self.placed = config.model_copy(update={"model": on_cpu})
 
     def run(
         self,
@@ -191,7 +195,14 @@ class _Composition:
         loaded, encoder, rows = self._encoded(preparation, groups, model, date.fromisoformat(choices["date"]))
         torch.manual_seed(config.train.seed)
         models = make_models(
-            config, self.objective, loaded, rows, say, max_length=encoder.max_length, attention=choices["attention"]
+            self.placed,
+            self.objective,
+            loaded,
+            rows,
+            say,
+            max_length=encoder.max_length,
+            attention=choices["attention"],
+            ranks=ranks,
         )
         choices["attention"] = models.choice.path
         stream, held = make_stream(config, self.objective, rows, encoder, say)
@@ -203,7 +214,7 @@ class _Composition:
         if ranks.is_first:
             write_records(self.folder, config, preparation.record, facts, environment(ranks))
             preparation.rejects.write(self.folder / "rejected.jsonl")
-        self._spread(models)
+        self._spread(models, from_first=model is None)
         samples = SampleLog(self.folder / "samples.jsonl", self._sampler(models, encoder, rows), ranks)
         samples.before()
         self._ask_reference(models, rows, checkpoint)
@@ -234,7 +245,7 @@ class _Composition:
         """The model, and the rows as it reads them; what was refused is written down even where that ends the run."""
         try:
             sides = preparation.read(groups)
-            loaded = load_or_take(self.config, model)
+            loaded = load_or_take(self.placed, model, self.ranks)
             encoder = make_encoder(self.config.data, loaded, today, self.say)
             return loaded, encoder, preparation.encode(encoder, sides)
         except DataError:
@@ -249,8 +260,13 @@ class _Composition:
         self.say(f"the model is in {self.folder / 'model'}")
         self._report()
 
-    def _spread(self, models: Models) -> None:
-        """From here on the processes draw numbers of their own, and with fsdp each keeps a part of every weight."""
+    def _spread(self, models: Models, *, from_first: bool) -> None:
+        """From here on the processes draw numbers of their own, and with fsdp each keeps a part of every weight.
+
+        Args:
+            models: policy and reference.
+            from_first: whether only the first process has read the policy's weights.
+        """
         ranks = self.ranks
         if ranks.alone:
             return
@@ -259,9 +275,10 @@ class _Composition:
         self.say(f"  {ranks.count} processes, each with {how} (train.parallel={self.config.train.parallel})")
         if ranks.in_step:
             mesh = sharding.mesh_of(ranks, find_device(self.config.model.device))
-            sharding.shard(models.policy, mesh)
+            sharding.shard(models.policy, mesh, from_first=from_first)
             if (other := models.reference) is not None and other.scorer is not models.policy:
-                sharding.shard(other.scorer, mesh, stays=self.objective.asked.kl)
+                copied = from_first and self.config.reference.path is None
+                sharding.shard(other.scorer, mesh, stays=self.objective.asked.kl, from_first=copied)
 
     def _report(self) -> None:
         """The page about the run. The model is written: nothing that goes wrong here takes it back."""

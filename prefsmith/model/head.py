@@ -1,5 +1,6 @@
 """From hidden rows to log-probabilities: plain heads by us, all others through the model's own head."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from prefsmith.errors import ConfigError
-from prefsmith.model.bend import STRAIGHT, candidates
+from prefsmith.model.bend import STRAIGHT, Bend, candidates
 from prefsmith.model.logprobs import (
     Logprobs,
     ReferenceLogits,
@@ -23,6 +24,21 @@ from prefsmith.model.precision import Precision, affine, computing, rounded
 from prefsmith.model.shape import with_a_head_of_numbers
 
 
+@dataclass(frozen=True, slots=True)
+class HeadKind:
+    """What was found out of a head by running it.
+
+    Args:
+        plain: whether it is a linear layer and no more than its bend.
+        bend: what is done to its products.
+        vocabulary: logits of a row.
+    """
+
+    plain: bool
+    bend: Bend
+    vocabulary: int
+
+
 class Head:
     """The last step of a causal language model.
 
@@ -33,15 +49,25 @@ class Head:
     Args:
         model: the causal language model, without wrappers.
         precision: of the operands of its products.
+        kind: what was found out of it where the same weights were run before; None to find out.
     """
 
-    def __init__(self, model: PreTrainedModel, precision: Precision = "fp32") -> None:
+    def __init__(self, model: PreTrainedModel, precision: Precision = "fp32", kind: HeadKind | None = None) -> None:
         self.model = model
         self.precision: Precision = precision
         linear = model.get_output_embeddings()
+        if kind is not None:
+            self.bend, self.vocabulary = kind.bend, kind.vocabulary
+            self.linear = linear if kind.plain and type(linear) is nn.Linear else None
+            return
         self.bend = STRAIGHT
         self.linear = linear if type(linear) is nn.Linear and self._is_all(linear) else None
         self.vocabulary = self._width()
+
+    @property
+    def kind(self) -> HeadKind:
+        """What was found out of it."""
+        return HeadKind(self.linear is not None, self.bend, self.vocabulary)
 
     def describe(self) -> str:
         """Which of the two it is."""

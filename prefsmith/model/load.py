@@ -53,8 +53,12 @@ class Loaded:
     longest: int | None
 
 
-def load(config: ModelConfig) -> Loaded:
+def load(config: ModelConfig, *, numbers: bool = True) -> Loaded:
     """The model and tokenizer that the settings name.
+
+    Args:
+        config: which, and where.
+        numbers: whether the weights are read; without them the model is its shape (on the device `meta`).
 
     Raises:
         ConfigError: the folder does not exist or lacks weights, configuration or tokenizer; the weights are pickles, or
@@ -62,11 +66,22 @@ def load(config: ModelConfig) -> Loaded:
     """
     quiet()
     origin = check_origin(config.path)
-    model = load_model(
-        origin, device=config.device, trust_remote_code=config.trust_remote_code, quantize=config.quantize
-    )
+    if numbers:
+        model = load_model(
+            origin, device=config.device, trust_remote_code=config.trust_remote_code, quantize=config.quantize
+        )
+    else:
+        model = _shape_of(origin, trust_remote_code=config.trust_remote_code)
     tokenizer = load_tokenizer(origin, trust_remote_code=config.trust_remote_code)
     return describe_loaded(model, tokenizer, origin)
+
+
+def _shape_of(origin: str, *, trust_remote_code: bool) -> PreTrainedModel:
+    """A model as another process has loaded it, without its weights."""
+    config = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=trust_remote_code)
+    return model.eval()
 
 
 def describe_loaded(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, origin: str) -> Loaded:

@@ -23,6 +23,7 @@ def make_reference(
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_length: int | None,
+    sha256: str | None = None,
 ) -> tuple[Frozen, str]:
     """The reference and a line that says what it is.
 
@@ -33,6 +34,7 @@ def make_reference(
         probes: batches to choose a path for another model on.
         tokenizer: of the policy; another model must read the same ids.
         max_length: longest sequence of the run.
+        sha256: the digest of the policy's model where it is known.
 
     Raises:
         ConfigError: the other model cannot be loaded or reads other tokens; the adapter has no weights to average.
@@ -45,7 +47,7 @@ def make_reference(
         again = partial(_another, policy, path, model, probes, tokenizer, max_length)
         return CachedReference(other, lambda: again()[0]), f"{words}, asked before the first step"
     if config.kind == "cached":
-        return _cached(policy, model)
+        return _cached(policy, model, sha256)
     if config.kind == "ema":
         moving = MovingReference(policy, alpha=config.alpha, every=config.every)
         return moving, moving.describe()
@@ -54,7 +56,7 @@ def make_reference(
     return Frozen(policy.frozen_copy()), "a frozen copy of the starting policy"
 
 
-def _cached(policy: Scorer, model: ModelConfig) -> tuple[CachedReference, str]:
+def _cached(policy: Scorer, model: ModelConfig, sha256: str | None) -> tuple[CachedReference, str]:
     """The policy itself answers, as long as it has not moved."""
     if adapters.has_adapter(policy.model):
         base = Frozen(policy, partial(adapters.adapter_off, policy.model))
@@ -63,7 +65,7 @@ def _cached(policy: Scorer, model: ModelConfig) -> tuple[CachedReference, str]:
     if model.path == "":
         copy = Frozen(policy.frozen_copy())
         return CachedReference(Frozen(policy), lambda: copy), words
-    sha256 = load.digest(policy.causal)
+    sha256 = sha256 or load.digest(policy.causal)
     return CachedReference(Frozen(policy), partial(_loaded_again, policy, model, sha256)), words
 
 

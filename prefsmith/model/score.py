@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from prefsmith.model.adapters import unwrapped
 from prefsmith.model.attention import FOREST, no_mask
 from prefsmith.model.forest import forest, pad, unshare
-from prefsmith.model.head import Head, require_one_vocabulary
+from prefsmith.model.head import Head, HeadKind, require_one_vocabulary
 from prefsmith.model.logprobs import Logprobs, ReferenceLogits, Rows, Targets
 from prefsmith.model.measure import Measures
 from prefsmith.model.precision import Precision, computing, require_precision
@@ -89,6 +89,7 @@ class Scorer:
         recompute: bool = False,
         precision: Precision = "fp32",
         varlen: bool = True,
+        head: HeadKind | None = None,
     ) -> None:
         self.model, self.rows_at_once = model, rows_at_once
         self.precision: Precision = precision
@@ -101,7 +102,7 @@ class Scorer:
         first = next(self.causal.parameters())
         self.device = first.device
         require_precision(self.device, first.dtype, precision)
-        self.head = Head(self.causal, precision)
+        self.head = Head(self.causal, precision, head)
         self.whole: Whole | None = None
         """Where it is set, weights are put together in its forward, and every pass takes place in it."""
         self._inside = False
@@ -112,9 +113,21 @@ class Scorer:
         taken = self.varlen and self.path != "padded" and may_take(self.device, self.precision)
         return f"{self.path} path{', varlen attention' * taken}, {self.head.describe()}{low}"
 
+    @property
+    def how(self) -> dict[str, Any]:
+        """What makes, of another model with the same weights, one that runs as this one does."""
+        return {
+            "path": self.path,
+            "rows_at_once": self.rows_at_once,
+            "recompute": bool(self.recomputed),
+            "precision": self.precision,
+            "varlen": self.varlen,
+            "head": self.head.kind,
+        }
+
     def frozen_copy(self) -> "Scorer":
         """A copy of the model that nothing trains, run along the same path."""
-        return self.beside(copy.deepcopy(self.model).requires_grad_(False).eval())
+        return Scorer(copy.deepcopy(self.model).requires_grad_(False).eval(), **{**self.how, "recompute": False})
 
     def beside(self, model: nn.Module) -> "Scorer":
         """Another model, run as this one, every layer once."""

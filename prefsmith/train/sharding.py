@@ -7,13 +7,15 @@ of gradients, and all that belongs to no layer, stay float32.
 """
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError
+from prefsmith.model.numberless import placed
 from prefsmith.model.precision import Precision
 from prefsmith.model.recompute import layers_of
 from prefsmith.model.score import Scorer
@@ -26,7 +28,7 @@ def mesh_of(ranks: Ranks, device: torch.device) -> DeviceMesh:
     return init_device_mesh(device.type, (ranks.count,), mesh_dim_names=("part",))
 
 
-def shard(scorer: Scorer, mesh: DeviceMesh, *, stays: bool = True) -> None:
+def shard(scorer: Scorer, mesh: DeviceMesh, *, stays: bool = True, from_first: bool = False) -> None:
     """Keep one part of every weight, and run the model with the other processes from here on.
 
     Args:
@@ -34,10 +36,12 @@ def shard(scorer: Scorer, mesh: DeviceMesh, *, stays: bool = True) -> None:
         mesh: the processes.
         stays: whether what belongs to no layer stays together behind a pass: for backward, or for logits that are asked
             for later.
+        from_first: whether only the first process has the numbers, and the others a model on the device `meta`.
 
     Raises:
         ConfigError: the model does not say which of its parts are layers.
     """
+    numbers = _numbers(scorer.model) if from_first else None
     layers = layers_of(scorer.causal.base_model)
     policy = _policy(scorer.precision)
     units: list[FSDPModule] = [fully_shard(layer, mesh=mesh, mp_policy=policy) for layer in layers]
@@ -47,11 +51,35 @@ def shard(scorer: Scorer, mesh: DeviceMesh, *, stays: bool = True) -> None:
     for unit in units:
         unit.set_gradient_divide_factor(1.0)
         unit.set_force_sum_reduction_for_comms(True)
+    if numbers is not None:
+        _fill(scorer.model, numbers, torch.device(mesh.device_type))
     # Which weights take gradients is asked once: now, since in the first forward an adapter may be off, and gradients
     # of bf16 products would then be summed in bf16.
     root._get_fsdp_state()._lazy_init()
     scorer.whole = whole
     scorer.device = torch.device(mesh.device_type)
+
+
+def _numbers(model: nn.Module) -> dict[str, Tensor]:
+    """The first process's, by name. The others get room for weights, of which they will use their parts."""
+    if any(each.is_meta for each in model.parameters()):
+        placed(model)
+        return {}
+    return {name: each.detach() for name, each in (*model.named_parameters(), *model.named_buffers())}
+
+
+@torch.no_grad()
+def _fill(model: nn.Module, numbers: dict[str, Tensor], device: torch.device) -> None:
+    """Every process's parts from what the first one has, a weight at a time."""
+    for name, weight in model.named_parameters():
+        room = torch.empty(weight.shape, dtype=weight.dtype, device=device)
+        whole = room.copy_(numbers.pop(name)) if numbers else room
+        assert isinstance(weight, DTensor)
+        weight.to_local().copy_(distribute_tensor(whole, weight.device_mesh, weight.placements).to_local())
+    for name, buffer in model.named_buffers():
+        if numbers:
+            buffer.copy_(numbers[name])
+        dist.broadcast(buffer, src=0)
 
 
 def take_apart(scorer: Scorer) -> None:
@@ -79,6 +107,9 @@ def refuse_unsharded(config: RunConfig) -> None:
     if config.train.token_budget == "auto":
         what = "a token budget is measured by one process with whole weights, and with fsdp every process has a part"
         raise ConfigError("train.parallel", what, where="train.token_budget", fix=f"name a number, or {fix}")
+    if config.adapter.init == "pissa":
+        what = "adapter.init=pissa takes whole matrices apart, and with fsdp every process has a part of them"
+        raise ConfigError("train.parallel", what, where="adapter.init", fix=f"adapter.init=default, or {fix}")
     if config.model.quantize != "none":
         what = f"weights in {config.model.quantize} cannot be kept in parts"
         raise ConfigError("train.parallel", what, where="model.quantize", fix=f"model.quantize=none, or {fix}")
