@@ -11,6 +11,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,8 +180,9 @@ def _move(folder: Path, place: Path, facts: Facts) -> None:
 def _clear(folder: Path) -> None:
     """Take away what processes that were killed left behind."""
     for path in folder.glob(".*"):
-        if time.time() - path.stat().st_mtime > LEFT_BEHIND:
-            shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):  # another process may take it away first
+            if time.time() - path.stat().st_mtime > LEFT_BEHIND:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(draft: Draft, facts: Facts, entry: Entry) -> None:
