@@ -20,7 +20,7 @@ TEMPLATES = {
     "everything": "{{ bos_token }}{{ eos_token }}{{ messages }}{{ tools }}{{ documents }}{{ add_generation_prompt }}",
     "json": "{{ messages | tojson }}{{ (tools or []) | tojson(indent=1) }}",
     "reasoning": "{% for m in messages %}{{ m.reasoning_content }}{{ m.thinking }}{{ m.name is defined }}{% endfor %}",
-    "loops": "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m.content }}{% break %}{% endfor %}",
+    "loops": "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m.role }}{% break %}{% endfor %}",
     "blocks": "{% for m in messages %}\n  {% generation %}{{ m.content }}{% endgeneration %}\n{% endfor %}\n",
     "namespace": "{% set n = namespace(i=0) %}{% for m in messages %}{% set n.i = n.i + 1 %}{% endfor %}{{ n.i }}",
 }
