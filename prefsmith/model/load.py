@@ -24,6 +24,7 @@ from prefsmith.config import ModelConfig
 from prefsmith.errors import ConfigError
 from prefsmith.model.quantize import (
     Quantization,
+    let_files_go,
     loading,
     refuse_quantized_files,
     require_bitsandbytes,
@@ -202,6 +203,7 @@ def load_model(
         cast("nn.Module", model).to(place)
     else:
         with_exact_products(model)
+        let_files_go(model)
     return model.eval()
 
 

@@ -94,6 +94,13 @@ def with_exact_products(model: nn.Module) -> None:
         cast(Any, layer).forward = _Product(layer)
 
 
+def let_files_go(model: nn.Module) -> None:
+    """Copy what was not quantised: on a CPU it may lie in the mapped file, which is kept whole as long as a part is."""
+    for weight in model.parameters():
+        if type(weight).__name__ not in _STORED and weight.device.type == "cpu":
+            weight.data = weight.data.clone()
+
+
 def quantized_layers(model: nn.Module) -> dict[str, nn.Linear]:
     """Linear layers whose weights are quantised, by name."""
     return {name: cast(nn.Linear, each) for name, each in model.named_modules() if is_quantized(each)}
@@ -211,10 +218,7 @@ class _Product:
         self.layer = layer
 
     def __call__(self, x: Tensor) -> Tensor:
-        kind = x.device.type
-        # What autocast would do: a product inside an autograd function is none that it sees.
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        return _Dequantized.apply(x.to(dtype), self.layer)
+        return _Dequantized.apply(x, self.layer)
 
 
 class _Dequantized(torch.autograd.Function):

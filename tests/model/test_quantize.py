@@ -1,8 +1,10 @@
 """Frozen weights in 4 and 8 bits: the numbers that products take, what a run keeps, and what is refused."""
 
+import gc
 import importlib.util
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -337,3 +339,28 @@ def test_files_that_were_quantised_before_are_refused(tmp_path, bits):
         with pytest.raises(ConfigError, match="bitsandbytes has quantised") as caught:
             loaded(tmp_path / "stored", wanted)
         assert caught.value.code == "model.quantize"
+
+
+@every_bits
+def test_a_product_rounds_both_of_its_sides_under_autocast_and_neither_without(folders, bits):
+    layer = loaded(folders["llama"], bits).model.layers[0].mlp.down_proj
+    x = torch.randn(3, 48, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    numbers = quantize.dequantized(layer)
+    torch.testing.assert_close(layer(x), x @ numbers.T, rtol=1e-6, atol=1e-6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = layer(x)
+    assert low.dtype == torch.bfloat16
+    assert torch.equal(low, x.bfloat16() @ numbers.bfloat16().T)
+    low.sum().backward()
+    assert x.grad.dtype == torch.float32
+    assert torch.equal(x.grad, (torch.ones_like(low) @ numbers.bfloat16()).float())
+
+
+@every_bits
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not say which files are mapped")
+def test_no_file_is_kept_mapped_for_what_was_not_quantised(tmp_path, bits):
+    tiny_llama().save_pretrained(tmp_path)
+    model = loaded(tmp_path, bits)
+    gc.collect()
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+    assert quantize.quantized_layers(model)
