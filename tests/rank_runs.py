@@ -62,6 +62,24 @@ def not_finite(_folder: Path, config: RunConfig) -> None:
         loop.accumulate_step = real
 
 
+def signalled(_folder: Path, config: RunConfig) -> None:
+    """A signal comes to the last process, in its second step."""
+    real = loop.accumulate_step
+
+    def told(*given: object, **more: object) -> Scored:
+        steps.append(None)
+        if RANK and len(steps) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*given, **more)
+
+    steps: list[None] = []
+    loop.accumulate_step = told
+    try:
+        fit(config, say=print)
+    finally:
+        loop.accumulate_step = real
+
+
 def killed(_folder: Path, config: RunConfig) -> None:
     """The last process is gone between two steps."""
     real = loop.accumulate_step
@@ -77,7 +95,7 @@ def killed(_folder: Path, config: RunConfig) -> None:
     fit(config, say=print)
 
 
-FAULTS = {each.__name__: each for each in (other_rows, other_settings, not_finite, killed)}
+FAULTS = {each.__name__: each for each in (other_rows, other_settings, not_finite, signalled, killed)}
 
 
 def main(folder: Path, names: list[str]) -> None:

@@ -47,7 +47,7 @@ def gone_wrong(tmp_path_factory):
     """How runs of two processes ended, by fault and process."""
     folder = tmp_path_factory.mktemp("faults")
     config_for(folder, pairs(40))
-    for names in (["other_rows", "other_settings", "not_finite"], ["killed"]):
+    for names in (["other_rows", "other_settings", "not_finite", "signalled"], ["killed"]):
         done = torchrun(TESTS / "rank_runs.py", folder, *names)
         assert "Traceback" not in done.stderr.partition("torch/distributed/")[0], done.stderr[-2000:]
     return folder
@@ -70,6 +70,12 @@ def test_what_stops_one_process_stops_all_with_its_words(gone_wrong):
     own, other = ended(gone_wrong, "not_finite", 1), ended(gone_wrong, "not_finite", 0)
     assert own.startswith("[train.nonfinite]") and "rows.jsonl:" in own
     assert other.startswith("[train.rank] process 1 stopped, and the others with it: [train.nonfinite]")
+
+
+def test_a_signal_to_one_process_stops_all_behind_the_same_step(gone_wrong):
+    for process in (0, 1):
+        assert "stopped by a signal after step 2 of 5; it is saved" in ended(gone_wrong, "signalled", process)
+    assert (gone_wrong / "signalled" / "checkpoints" / "step-000002" / "MANIFEST.json").is_file()
 
 
 def test_a_process_that_dies_stops_the_others_and_nothing_is_lost(gone_wrong):
