@@ -191,6 +191,9 @@ class OptimConfig(Section):
     """Gradients are scaled down to this L2 norm."""
 
 
+GPU_TOKENS = 8192  # of a micro-batch on a GPU, where no budget is named
+
+
 class TrainConfig(Section):
     """How long, in which steps."""
 
@@ -200,8 +203,9 @@ class TrainConfig(Section):
     """Passes over the training rows."""
     max_steps: int | None = Field(default=None, ge=1)
     """Stop after this many steps."""
-    token_budget: Annotated[int, Field(ge=1)] | Literal["auto"] = 8192
-    """Most tokens of a micro-batch; no row may have more. `auto` takes the most that memory holds."""
+    token_budget: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    """Most tokens of a micro-batch; no row may have more. `auto` takes the most that memory holds. Default: 1,024 on a
+    CPU, 8,192 on a GPU, or the longest row."""
     memory_limit: float | None = Field(default=None, gt=0)
     """For `token_budget=auto`: GiB that the run may take in all. Default: what is free when it begins."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -218,15 +222,16 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _a_limit_is_for_an_automatic_budget(self) -> "TrainConfig":
         if self.memory_limit is not None and self.token_budget != "auto":
-            raise ValueError(f"memory_limit is set, but token_budget is {self.token_budget}: set token_budget=auto")
+            budget = "left as it is" if self.token_budget is None else self.token_budget
+            raise ValueError(f"memory_limit is set, but token_budget is {budget}: set token_budget=auto")
         return self
 
     @property
     def budget(self) -> int:
-        """`token_budget` as a number, which it is once the run has begun."""
+        """`token_budget` as a number, which it is once the run has begun; before, a GPU's where none is named."""
         if self.token_budget == "auto":
             raise ValueError("the token budget is not settled yet")
-        return self.token_budget
+        return GPU_TOKENS if self.token_budget is None else self.token_budget
 
 
 class CheckpointConfig(Section):

@@ -122,8 +122,9 @@ def _ipo(seen: Seen) -> Iterator[Caution]:
 
 def _memory(seen: Seen) -> Iterator[Caution]:
     memory = seen.memory
-    budget = seen.config.train.token_budget
-    instead = "a lower data.max_length" if budget == "auto" else f"train.token_budget={max(1, budget // 2)}"
+    train = seen.config.train
+    is_found = train.token_budget == "auto"
+    instead = "a lower data.max_length" if is_found else f"train.token_budget={max(1, train.budget // 2)}"
     instead += ", or adapter.kind=lora" if seen.config.adapter.kind == "none" else ""
     if seen.out_of_memory:
         what = "the first micro-batch does not fit into memory"

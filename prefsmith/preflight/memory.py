@@ -17,9 +17,9 @@ transient    what a layer's forward keeps: its backward makes about as much; twi
 logits       float32 logits of some groups, or of one, and as many again while they are summed  model/sweep.py
 process      what Python, its libraries and the rows take on a machine without a GPU, measured
 
-Activations grow with the tokens; attention keeps no matrix of tokens x tokens but a mask of truth values for the second
-and later answers of a prompt. The row that is measured is the longest, where that mask is largest. What the allocator
-cannot use again, and copies that a checkpoint makes, are not in it.
+Activations grow with the tokens; attention keeps no matrix of tokens x tokens, but on a GPU without one call for all
+lengths a mask of truth values for the second and later answers of a prompt. The row that is measured is the longest,
+where that mask is largest. What the allocator cannot use again, and copies that a checkpoint makes, are not in it.
 
 `bench/memory.py` compares the estimate with `peak_memory_bytes` of two steps; on a CPU the peak was 6 to 9 % above it,
 for models of 0.3, 0.9 and 57 million weights.

@@ -1,4 +1,4 @@
-"""How many tokens a micro-batch may have: the number that the settings name, or the largest that memory holds."""
+"""Most tokens of a micro-batch: the number that the settings name, the most that memory holds, or a device's usual."""
 
 import resource
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from prefsmith.config import RunConfig
+from prefsmith.config import GPU_TOKENS, RunConfig
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.encoded_rows import EncodedRows
 from prefsmith.data.pack import plan
@@ -28,6 +28,8 @@ SHARE = 0.85
 STEP = 64
 """An automatic budget is a multiple of it, where rows allow."""
 KEY = "train.token_budget"
+CPU_TOKENS = 1024
+"""Where no budget is named. What a layer makes of more leaves the processor's caches: more time, more memory."""
 
 
 def settle(
@@ -58,10 +60,13 @@ def settle(
             is.
     """
     budget = config.train.token_budget
+    longest = max((_longest(side) for side in (stream.groups, held) if len(side)), key=_own_tokens)
+    tokens = _own_tokens(longest)
     if budget == "auto":
         budget = known or _found(config, objective, policy, reference, stream, held, say)
-    longest = max((_longest(side) for side in (stream.groups, held) if len(side)), key=_own_tokens)
-    if (tokens := _own_tokens(longest)) > budget:
+    elif budget is None:
+        budget = known or max(CPU_TOKENS if policy.device.type == "cpu" else GPU_TOKENS, tokens)
+    if tokens > budget:
         what = f"a row has {tokens} tokens, which is more than a micro-batch may have ({budget})"
         fix = f"train.token_budget={tokens}, or a lower data.max_length"
         raise ConfigError("train.token_budget", what, where=longest.group.source, fix=fix)

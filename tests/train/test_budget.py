@@ -42,6 +42,26 @@ def found(room, monkeypatch, *, path="shared", reference=None, groups=GROUPS, kn
     return settled.train.budget, said
 
 
+@pytest.mark.parametrize("known", [None, 2000])
+@pytest.mark.parametrize("answer", [(5, 40), (600, 700)])
+def test_a_cpu_takes_a_thousand_tokens_or_its_longest_row_where_no_budget_is_named(answer, known):
+    """And goes on, when it is resumed, with what it began with."""
+    groups = encoded_groups(6, prompt=(15, 25), answer=answer)
+    longest = max(group.tokens for group in groups)
+    policy = Scorer(tiny_llama(400), "shared")
+    settled = settle(RunConfig(), DPO, policy, None, stream(groups[:3]), groups[3:], print, known=known)
+    assert settled.train.token_budget == known or settled.train.token_budget == max(1024, longest)
+
+
+def test_a_budget_that_is_named_stays_and_is_not_stretched():
+    groups, policy = encoded_groups(6, answer=(5, 40)), Scorer(tiny_llama(400), "shared")
+    named = RunConfig.model_validate({"train": {"token_budget": 300}})
+    assert settle(named, DPO, policy, None, stream(groups), [], print, known=200).train.token_budget == 300
+    short = RunConfig.model_validate({"train": {"token_budget": 20}})
+    with pytest.raises(ConfigError, match="more than a micro-batch may have"):
+        settle(short, DPO, policy, None, stream(groups), [], print)
+
+
 def bytes_for(tokens, path="shared"):
     """What a micro-batch of so many tokens takes, with gradients and averages, as the search must have it."""
     policy = Scorer(tiny_llama(400), path)
