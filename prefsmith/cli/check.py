@@ -45,7 +45,7 @@ def check(
     config = parse_settings(settings)
     from prefsmith.preflight.survey import preflight  # inside: --help and wrong settings answer without torch
 
-    with _status() as tell:
+    with status() as tell:
         facts = preflight(config, tell=tell)
     command = ["prefsmith", "train", *settings]
     if as_json:
@@ -61,7 +61,7 @@ def check(
 
 
 @contextmanager
-def _status() -> "Iterator[Tell]":
+def status() -> "Iterator[Tell]":
     """A line on the terminal that says what is done now, and goes away; nothing where nobody watches."""
     if not sys.stderr.isatty():
         yield lambda words: None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from prefsmith.cli import check, demo, generate, init, losses, merge, report, train
+from prefsmith.cli import check, demo, generate, init, losses, merge, plan, report, train
 from prefsmith.cli.terminal import complain
 from prefsmith.errors import PrefsmithError
 
@@ -23,6 +23,7 @@ app = App(
 app.command(demo.demo, help=demo.HELP)
 app.command(init.init, help=init.HELP)
 app.command(check.check, help=check.HELP)
+app.command(plan.plan, help=plan.HELP)
 app.command(train.train, help=train.HELP)
 app.command(losses.losses, help=losses.HELP)
 app.command(report.report, help=report.HELP)

@@ -78,19 +78,20 @@ class Ledger(MemTracker):
         self.peaks: dict[Moment, dict[str, int]] = {}
         self.counted = Counted()
         self._most: dict[Moment, int] = {}
-        self._places: dict[str, str] = {}
-        self._operation = ""
+        self._places: dict[str, int] = {}
+        self._before = self._operation = ""
         self._ref_class: Any = (*self._ref_class, *_Extra)
         for weight in policy.model.parameters():
             if weight.requires_grad:
                 weight.register_post_accumulate_grad_hook(self._name_gradient)
         if reference is not None:
+            self._mod_tracker._known_modules[reference.whole] = "Reference"  # it may be run inside the policy's pass
             for each in (*reference.model.parameters(), *reference.model.buffers()):
                 self._update_and_maybe_create_winfos(each, _Extra.REFERENCE)
 
     def enter(self, phase: str) -> None:
         """What is run from here on: reference, body (and the head behind it), or step."""
-        self.phase = phase
+        self.phase, self._before = phase, ""
         self.reset_mod_stats()  # a second pass would be taken for an error
 
     @contextmanager
@@ -113,9 +114,15 @@ class Ledger(MemTracker):
             layers = layers_of(self.policy.causal.base_model)
             names = [self._mod_tracker.get_known_fqn(each) for each in layers]
             if all(names):
-                self._places = {str(name): _place(index, len(names)) for index, name in enumerate(names)}
-        here = next((self._places[name] for name in self._mod_tracker.parents if name in self._places), "")
-        return f"{way} {here}: {self._operation}"
+                self._places = {str(name): index for index, name in enumerate(names)}
+        # At their border, two layers are being run: the one that was begun last counts.
+        run = [self._places[name] for name in self._mod_tracker.parents if name in self._places]
+        last = (min if self._mod_tracker.is_bw else max)(run, default=None)
+        here = "" if last is None else _place(last, len(self._places))
+        self._before = here or self._before
+        # What is between two layers, as sums of gradients over processes are, belongs to the one that was run.
+        where = here or (f"behind {self._before}" if self._before else "")
+        return f"{way} {where}: {self._operation}"
 
     def _update_peak_stats(self, peak_state: _State) -> None:
         """Keep, for the moment, what is there if more is than before."""

@@ -6,6 +6,7 @@ count the bytes of every tensor as long as it is there.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,8 +91,9 @@ def trace(make: Callable[[], Players], batch: Batch, asked: Asked, process: Proc
         _place(players, mesh)
         policy = players.policy
         optimizer = Optimizer(policy.model, OptimConfig(), peak=1e-6, steps=1)
-        for group in optimizer.adamw.param_groups:
-            group["foreach"] = process.on_gpu
+        if process.on_gpu:  # what PyTorch chooses there: many weights at a time
+            for group in optimizer.adamw.param_groups:
+                group |= {"foreach": True, "fused": None}
         _make_gradients(optimizer)
         _step(optimizer)  # from here on its averages are there
         if not first:
@@ -122,11 +124,13 @@ def _world(process: Process) -> Iterator[DeviceMesh | None]:
     if not process.in_parts:
         yield None
         return
+    excepthook = sys.excepthook  # which a process group wraps in its own
     dist.init_process_group("fake", rank=0, world_size=process.count, store=FakeStore())
     try:
         yield mesh_of(Ranks(0, process.count, in_step=True), _CPU)
     finally:
         dist.destroy_process_group()
+        sys.excepthook = excepthook
 
 
 def _place(players: Players, mesh: DeviceMesh | None) -> None:

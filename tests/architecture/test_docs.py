@@ -55,6 +55,7 @@ def material(tmp_path_factory):
     write_rows(folder / "ranked.jsonl", ranked(60))
     write_rows(folder / "thumbs.jsonl", ratings(60))
     write_rows(folder / "answers.jsonl", examples(60))
+    shutil.copytree(ROOT / "recipes", folder / "recipes", ignore=shutil.ignore_patterns("*.py", "story", "__pycache__"))
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / PROGRAM).symlink_to(Path(sys.executable).with_name("prefsmith"))
     return folder
