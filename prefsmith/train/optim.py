@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from prefsmith.config import OptimConfig
 from prefsmith.model import adapters
@@ -50,7 +49,7 @@ class Optimizer:
 
     def _fused(self) -> bool | None:
         """On a CPU one pass over each weight, not a dozen; for others, and for parts of weights, PyTorch chooses."""
-        whole = all(each.device.type == "cpu" and not isinstance(each, DTensor) for each in self.weights.values())
+        whole = all(each.device.type == "cpu" and not hasattr(each, "to_local") for each in self.weights.values())
         return whole or None
 
     def clip(self, total: Callable[[float], float] = float) -> float:
