@@ -50,7 +50,7 @@ def test_a_cpu_takes_a_thousand_tokens_or_its_longest_row_where_no_budget_is_nam
     longest = max(group.tokens for group in groups)
     policy = Scorer(tiny_llama(400), "shared")
     settled = settle(RunConfig(), DPO, policy, None, stream(groups[:3]), groups[3:], print, known=known)
-    assert settled.train.token_budget == known or settled.train.token_budget == max(1024, longest)
+    assert settled.train.token_budget == (known or max(1024, longest))
 
 
 def test_a_budget_that_is_named_stays_and_is_not_stretched():
