@@ -1,10 +1,9 @@
 """A whole run: the one place that puts the parts together. Read, split, encode, load, train, evaluate, export."""
 
-import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -34,28 +33,21 @@ from prefsmith.data.encoded_rows import Selection
 from prefsmith.data.prepare import Preparation, encoded_digest
 from prefsmith.data.sides import EncodedSides
 from prefsmith.data.stream import Stream
-from prefsmith.errors import ConfigError, DataError, PrefsmithError
+from prefsmith.errors import DataError, PrefsmithError
 from prefsmith.evaluate.implicit import held_out
-from prefsmith.evaluate.samples import SampleLog, first_prompts, sample_rows
+from prefsmith.evaluate.sampler import Sampler
+from prefsmith.evaluate.samples import SampleLog
 from prefsmith.files import cache_root
 from prefsmith.model.cached import CachedReference
 from prefsmith.model.export import export
-from prefsmith.model.generate import Sampling
 from prefsmith.model.load import Loaded, find_device
-from prefsmith.model.moving import MovingReference
 from prefsmith.model.score import Frozen
 from prefsmith.records import Group
 from prefsmith.train import sharding
 from prefsmith.train.budget import settle
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, lock
-from prefsmith.train.folder import (
-    claim,
-    environment,
-    require_one_folder,
-    with_folder,
-    write_outcome,
-    write_records,
-)
+from prefsmith.train.determinism import deterministic
+from prefsmith.train.folder import claim, environment, require_one_folder, with_folder, write_outcome, write_records
 from prefsmith.train.loop import Rhythm, Row, Trainer
 from prefsmith.train.monitor import MetricsLog, NoLog, line_of, read_rows
 from prefsmith.train.objective import Objective, States
@@ -63,6 +55,7 @@ from prefsmith.train.optim import Optimizer
 from prefsmith.train.parallel import Ranks, joined
 from prefsmith.train.reference_pass import SharedFolder
 from prefsmith.train.reference_pass import settle as settle_reference
+from prefsmith.train.resuming import choices_of, go_back, newest, refuse_others
 from prefsmith.train.room import is_out_of_memory, out_of_memory_elsewhere
 
 Watch = Callable[[Row, int], None]
@@ -112,7 +105,7 @@ def fit(
     """
     with joined(in_step=config.train.parallel == "fsdp") as ranks, ExitStack() as stack:
         if not ranks.is_first:
-            say, watch = _say_nothing, _show_nothing
+            say, watch = (lambda line: None), (lambda row, steps: None)
         objective = objective_of(config)
         settings = resolved(config, objective)
         if ranks.in_step:
@@ -124,7 +117,7 @@ def fit(
         ranks.from_first(lambda: claim(folder, config, resume))
         ranks.from_first(lambda: stack.enter_context(lock(folder)))
         require_one_folder(folder, ranks)
-        stack.enter_context(_deterministic(config.train.deterministic))
+        stack.enter_context(deterministic(config.train.deterministic))
         watch = watch or (lambda row, steps: say(line_of(row, steps)))
         try:
             return _Composition(config, folder, objective, say, watch, ranks).run(groups, model, resume=resume)
@@ -137,27 +130,6 @@ def fit(
                 name = "crash.log" if ranks.is_first else f"crash-{ranks.index}.log"
                 (folder / name).write_text(traceback.format_exc(), encoding="utf-8")
             raise
-
-
-def _say_nothing(_line: str) -> None:
-    """What processes but the first say."""
-
-
-def _show_nothing(_row: Row, _steps: int) -> None:
-    """What they show."""
-
-
-@contextmanager
-def _deterministic(wanted: bool) -> Iterator[None]:
-    """Only operations that are reproducible to the bit, while the context is open."""
-    before = torch.are_deterministic_algorithms_enabled()
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by CUDA when it starts
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
 
 
 class _Composition:
@@ -189,8 +161,8 @@ class _Composition:
             ranks=ranks,
             background=config.checkpoint.background,
         )
-        checkpoint = self._newest(store) if resume else None
-        choices = self._choices(checkpoint)
+        checkpoint = newest(store, say) if resume else None
+        choices = choices_of(checkpoint, attention=config.model.attention, ranks=ranks, say=say)
         preparation = Preparation(config.data, labels_wanted(self.objective), say, first=ranks.one_per_machine)
         loaded, encoder, rows = self._encoded(preparation, groups, model, date.fromisoformat(choices["date"]))
         torch.manual_seed(config.train.seed)
@@ -208,14 +180,25 @@ class _Composition:
         stream, held = make_stream(config, self.objective, rows, encoder, say)
         config = self._settle(models, stream, held, choices)
         if checkpoint is not None:
-            self._refuse_others(checkpoint, models.identity)
+            refuse_others(checkpoint, models.identity, self.folder)
         ranks.require_same({**models.identity, "held-out data": encoded_digest(rows.held_out)}, str(self.folder))
         facts = {**models.facts, "steps": len(stream)}
         if ranks.is_first:
             write_records(self.folder, config, preparation.record, facts, environment(ranks))
             preparation.rejects.write(self.folder / "rejected.jsonl")
         self._spread(models, from_first=model is None)
-        samples = SampleLog(self.folder / "samples.jsonl", self._sampler(models, encoder, rows), ranks)
+        sampler = Sampler(
+            models.policy,
+            models.reference,
+            encoder,
+            rows,
+            config.evaluate,
+            seed=config.train.seed,
+            token_budget=config.train.budget,
+            in_parts=ranks.in_step,
+            say=say,
+        )
+        samples = SampleLog(self.folder / "samples.jsonl", sampler, ranks)
         samples.before()
         self._ask_reference(models, rows, checkpoint)
         with (
@@ -223,7 +206,7 @@ class _Composition:
             closing(MetricsLog(self.folder / "metrics.jsonl") if ranks.is_first else NoLog()) as log,
         ):
             trainer = self._trainer(models, stream, held, choices, store, log)
-            done = self._go_back(trainer, checkpoint)
+            done = go_back(trainer, checkpoint, say)
             describe_stream(config, self.objective, stream, say, done=done)
             steps = trainer.run(done, evaluate_first=checkpoint is not None and bool(checkpoint.state["unevaluated"]))
         samples.after(steps)
@@ -267,8 +250,7 @@ class _Composition:
             models: policy and reference.
             from_first: whether only the first process has read the policy's weights.
         """
-        ranks = self.ranks
-        if ranks.alone:
+        if (ranks := self.ranks).alone:
             return
         torch.manual_seed(self.config.train.seed + 1_000_003 * ranks.index)
         how = "a part of every weight" if ranks.in_step else "a whole copy"
@@ -290,31 +272,6 @@ class _Composition:
             self.say(f"warning: no report was written: {type(error).__name__}: {error}")
             self.say(f"  `prefsmith report {self.folder}` draws it again")
 
-    def _newest(self, store: CheckpointStore) -> Checkpoint | None:
-        """The checkpoint to go on from; what is wrong with newer ones is told."""
-        store.clean()
-        checkpoint, damaged = store.newest()
-        for each in damaged:
-            self.say(f"warning: a checkpoint is damaged and not used: {each}")
-        return checkpoint
-
-    def _choices(self, checkpoint: Checkpoint | None) -> dict[str, Any]:
-        """What was chosen when the run began and decides its bits: made once, kept in every checkpoint."""
-        if checkpoint is None:
-            today = self.ranks.from_first(lambda: date.today().isoformat())  # chat templates may write it
-            choices = {"date": today, "threads": torch.get_num_threads(), "attention": self.config.model.attention}
-            return {**choices, "processes": self.ranks.count}
-        choices = {key: checkpoint.state[key] for key in ("date", "threads", "attention")}
-        choices["token_budget"] = checkpoint.state.get("token_budget")
-        before, choices["processes"] = checkpoint.state.get("processes", 1), self.ranks.count
-        if before != self.ranks.count:
-            self.say(f"  by {self.ranks.count} processes, where {before} were: the same steps, summed in another order")
-            choices["threads"] = torch.get_num_threads()
-        elif choices["threads"] != torch.get_num_threads():
-            self.say(f"  on {choices['threads']} threads, as the run began")
-            torch.set_num_threads(choices["threads"])
-        return choices
-
     def _settle(
         self, models: Models, stream: Stream, held: Sequence[EncodedGroup], choices: dict[str, Any]
     ) -> RunConfig:
@@ -328,6 +285,7 @@ class _Composition:
             held,
             self.say,
             known=choices.get("token_budget"),
+            device=find_device(self.config.model.device),
         )
         choices["token_budget"] = budget = min(self.ranks.gather(self.config.train.budget))
         self.config = self.config.model_copy(
@@ -352,47 +310,7 @@ class _Composition:
             ranks=self.ranks,
         )
         if checkpoint is not None:
-            self._refuse_others(checkpoint, models.identity)
-
-    def _compared(self, reference: Frozen | None) -> Frozen | None:
-        """What samples are compared with: they say how far the policy went from its start, wherever its reference is.
-
-        A reference that cannot be had again costs the comparison, not the run.
-        """
-        if isinstance(reference, MovingReference):
-            return reference.start
-        if not isinstance(reference, CachedReference) or reference.open:
-            return reference
-        if self.ranks.in_step and reference.again_is_whole:
-            self.say("warning: answers are not compared with the reference, which would be a whole model")
-            return None
-        try:
-            return reference.again()
-        except PrefsmithError as error:
-            self.say(f"warning: answers are not compared with the reference: {error.what}")
-            return None
-
-    def _sampler(self, models: Models, encoder: Encoder, rows: EncodedSides) -> Callable[[int], Sequence[Row]]:
-        """What writes answers after a number of steps: always to the same prompts, with the same noise."""
-        config = self.config.evaluate
-        side, split = (rows.held_out, "eval") if rows.held_out else (rows.train, "train")
-        groups = first_prompts((each.group for each in side), config.samples)
-        room = config.sample_tokens if encoder.max_length is None else max(1, encoder.max_length // 2)
-        sampling = Sampling(max_new_tokens=min(config.sample_tokens, room), seed=self.config.train.seed)
-
-        def sample(step: int) -> Sequence[Row]:
-            return sample_rows(
-                Frozen(models.policy),
-                self._compared(models.reference),
-                encoder,
-                groups,
-                sampling,
-                step=step,
-                split=split,
-                token_budget=self.config.train.budget,
-            )
-
-        return sample
+            refuse_others(checkpoint, models.identity, self.folder)
 
     def _trainer(
         self,
@@ -436,23 +354,3 @@ class _Composition:
             observe=lambda row: self.watch(row, len(stream)),
             ranks=self.ranks,
         )
-
-    def _refuse_others(self, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
-        for key, now in identity.items():
-            if checkpoint.state.get(key) != now:
-                what = f"the {key} is not what this run began with"
-                fix = "resume with the same files, or start anew in another folder"
-                raise ConfigError("run.changed", what, where=str(self.folder), fix=fix)
-
-    def _go_back(self, trainer: Trainer, checkpoint: Checkpoint | None) -> int:
-        """Put everything back where the checkpoint has it; returns the steps that were done."""
-        if checkpoint is None:
-            if not trainer.log.is_empty():
-                self.say("there is no checkpoint yet: starting from the beginning")
-            trainer.log.rewind(0)
-            return 0
-        if not trainer.log.rewind(int(checkpoint.state["metrics_bytes"])):
-            self.say("warning: metrics.jsonl has lost rows from before the checkpoint")
-        trainer.load(checkpoint)
-        self.say(f"resuming after step {checkpoint.step}")
-        return checkpoint.step

@@ -42,6 +42,7 @@ def settle(
     say: Callable[[str], None],
     *,
     known: int | None = None,
+    device: torch.device | None = None,
 ) -> RunConfig:
     """The settings with a token budget that is a number, and holds every row.
 
@@ -54,6 +55,7 @@ def settle(
         held: the held-out rows.
         say: is told what was found.
         known: the number that was found when the run began.
+        device: where the policy is going to be; None for where it is.
 
     Raises:
         ConfigError: a row is longer than the budget or takes more memory than there is, or nobody knows how much there
@@ -65,7 +67,8 @@ def settle(
     if budget == "auto":
         budget = known or _found(config, objective, policy, reference, stream, held, say)
     elif budget is None:
-        budget = known or max(CPU_TOKENS if policy.device.type == "cpu" else GPU_TOKENS, tokens)
+        on = (device or policy.device).type
+        budget = known or max(CPU_TOKENS if on == "cpu" else GPU_TOKENS, tokens)
     if tokens > budget:
         what = f"a row has {tokens} tokens, which is more than a micro-batch may have ({budget})"
         fix = f"train.token_budget={tokens}, or a lower data.max_length"

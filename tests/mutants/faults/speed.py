@@ -82,15 +82,15 @@ FAULTS = (
     Fault(
         "held-out rows are not asked of a cached reference",
         "run.py",
-        "[*rows.train, *rows.held_out],\n            token_budget",
-        "rows.train,\n            token_budget",
+        "Selection([rows.train, rows.held_out]),\n",
+        "Selection([rows.train]),\n",
         ("tests/train/test_reference_pass.py::test_training_is_that_with_the_reference_at_hand",),
     ),
     Fault(
         "a resumed run takes whatever log-probabilities it finds",
         "run.py",
-        "            self._refuse_others(checkpoint, models.identity)\n\n    def _compared",
-        "            pass\n\n    def _compared",
+        "            refuse_others(checkpoint, models.identity, self.folder)\n\n    def _trainer",
+        "            pass\n\n    def _trainer",
         ("tests/train/test_reference_pass.py::test_other_numbers_than_the_run_began_with_are_refused",),
     ),
 )

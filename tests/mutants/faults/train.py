@@ -115,7 +115,7 @@ FAULTS = (
     Fault(
         "dropout draws anew on resumption",
         "train/loop.py",
-        "        restore_random_states(checkpoint.random)\n",
+        "        restore_random_states(checkpoint.random, self.ranks)\n",
         "",
         (f"{RESUME}[lora-dropout-4]",),
     ),
