@@ -61,8 +61,14 @@ def encoder_folder() -> Path:
         coder.add_special_tokens([END])
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=coder._tokenizer, eos_token=END, pad_token=END)
         tokenizer.save_pretrained(folder)
-        shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-        config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=1024, **shape)
+        config = LlamaConfig(
+            vocab_size=len(tokenizer),
+            max_position_embeddings=1024,
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+        )
         LlamaForCausalLM(config).save_pretrained(folder)
     return folder
 

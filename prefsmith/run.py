@@ -257,9 +257,9 @@ class _Composition:
         self.say(f"  {ranks.count} processes, each with {how} (train.parallel={self.config.train.parallel})")
         if ranks.in_step:
             mesh = sharding.mesh_of(ranks, find_device(self.config.model.device))
+            copied = from_first and self.config.reference.path is None
             sharding.shard(models.policy, mesh, from_first=from_first)
             if (other := models.reference) is not None and other.scorer is not models.policy:
-                copied = from_first and self.config.reference.path is None
                 sharding.shard(other.scorer, mesh, stays=self.objective.asked.kl, from_first=copied)
 
     def _report(self) -> None:
