@@ -37,15 +37,13 @@ from prefsmith.errors import DataError, PrefsmithError
 from prefsmith.evaluate.implicit import held_out
 from prefsmith.evaluate.sampler import Sampler
 from prefsmith.evaluate.samples import SampleLog
-from prefsmith.files import cache_root
-from prefsmith.model.cached import CachedReference
 from prefsmith.model.export import export
 from prefsmith.model.load import Loaded, find_device
 from prefsmith.model.score import Frozen
 from prefsmith.records import Group
 from prefsmith.train import sharding
 from prefsmith.train.budget import settle
-from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, lock
+from prefsmith.train.checkpoint import CheckpointStore, lock
 from prefsmith.train.determinism import deterministic
 from prefsmith.train.folder import claim, environment, require_one_folder, with_folder, write_outcome, write_records
 from prefsmith.train.loop import Rhythm, Row, Trainer
@@ -53,8 +51,7 @@ from prefsmith.train.monitor import MetricsLog, NoLog, line_of, read_rows
 from prefsmith.train.objective import Objective, States
 from prefsmith.train.optim import Optimizer
 from prefsmith.train.parallel import Ranks, joined
-from prefsmith.train.reference_pass import SharedFolder
-from prefsmith.train.reference_pass import settle as settle_reference
+from prefsmith.train.reference_pass import ask as ask_reference
 from prefsmith.train.resuming import choices_of, go_back, newest, refuse_others
 from prefsmith.train.room import is_out_of_memory, out_of_memory_elsewhere
 
@@ -155,28 +152,13 @@ class _Composition:
         """Everything, in order."""
         started = time.perf_counter()
         config, say, ranks = self.config, self.say, self.ranks
-        store = CheckpointStore(
-            self.folder / "checkpoints",
-            keep=config.checkpoint.keep,
-            ranks=ranks,
-            background=config.checkpoint.background,
-        )
+        store = CheckpointStore.of(config.checkpoint, self.folder / "checkpoints", ranks)
         checkpoint = newest(store, say) if resume else None
         choices = choices_of(checkpoint, attention=config.model.attention, ranks=ranks, say=say)
         preparation = Preparation(config.data, labels_wanted(self.objective), say, first=ranks.one_per_machine)
         loaded, encoder, rows = self._encoded(preparation, groups, model, date.fromisoformat(choices["date"]))
         torch.manual_seed(config.train.seed)
-        models = make_models(
-            self.placed,
-            self.objective,
-            loaded,
-            rows,
-            say,
-            max_length=encoder.max_length,
-            attention=choices["attention"],
-            ranks=ranks,
-        )
-        choices["attention"] = models.choice.path
+        models = self._models(loaded, encoder, rows, choices)
         stream, held = make_stream(config, self.objective, rows, encoder, say)
         config = self._settle(models, stream, held, choices)
         if checkpoint is not None:
@@ -187,20 +169,13 @@ class _Composition:
             write_records(self.folder, config, preparation.record, facts, environment(ranks))
             preparation.rejects.write(self.folder / "rejected.jsonl")
         self._spread(models, from_first=model is None)
-        sampler = Sampler(
-            models.policy,
-            models.reference,
-            encoder,
-            rows,
-            config.evaluate,
-            seed=config.train.seed,
-            token_budget=config.train.budget,
-            in_parts=ranks.in_step,
-            say=say,
-        )
+        sampler = Sampler(models.policy, models.reference, encoder, rows, config, in_parts=ranks.in_step, say=say)
         samples = SampleLog(self.folder / "samples.jsonl", sampler, ranks)
         samples.before()
-        self._ask_reference(models, rows, checkpoint)
+        everything = Selection([rows.train, rows.held_out])
+        ask_reference(models.reference, everything, config, models.identity, folder=self.folder, say=say, ranks=ranks)
+        if checkpoint is not None:
+            refuse_others(checkpoint, models.identity, self.folder)
         with (
             closing(store),
             closing(MetricsLog(self.folder / "metrics.jsonl") if ranks.is_first else NoLog()) as log,
@@ -236,6 +211,21 @@ class _Composition:
                 preparation.rejects.write(self.folder / "rejected.jsonl")
             raise
 
+    def _models(self, loaded: Loaded, encoder: Encoder, rows: EncodedSides, choices: dict[str, Any]) -> Models:
+        """Policy and reference, on the path that is among the choices from here on."""
+        models = make_models(
+            self.placed,
+            self.objective,
+            loaded,
+            rows,
+            self.say,
+            max_length=encoder.max_length,
+            attention=choices["attention"],
+            ranks=self.ranks,
+        )
+        choices["attention"] = models.choice.path
+        return models
+
     def _write_result(self, models: Models, loaded: Loaded, template: str | None, steps: int, seconds: float) -> None:
         """The model, whatever else there is to say, and the report."""
         export(models.policy.model, loaded.tokenizer, self.folder, template=template)
@@ -253,14 +243,15 @@ class _Composition:
         if (ranks := self.ranks).alone:
             return
         torch.manual_seed(self.config.train.seed + 1_000_003 * ranks.index)
-        how = "a part of every weight" if ranks.in_step else "a whole copy"
-        self.say(f"  {ranks.count} processes, each with {how} (train.parallel={self.config.train.parallel})")
+        self.say(f"  {ranks.describe()} (train.parallel={self.config.train.parallel})")
         if ranks.in_step:
-            mesh = sharding.mesh_of(ranks, find_device(self.config.model.device))
-            copied = from_first and self.config.reference.path is None
-            sharding.shard(models.policy, mesh, from_first=from_first)
-            if (other := models.reference) is not None and other.scorer is not models.policy:
-                sharding.shard(other.scorer, mesh, stays=self.objective.asked.kl, from_first=copied)
+            sharding.spread(
+                models.policy,
+                None if models.reference is None else models.reference.scorer,
+                sharding.mesh_of(ranks, find_device(self.config.model.device)),
+                stays=self.objective.asked.kl,
+                from_first=(from_first, from_first and self.config.reference.path is None),
+            )
 
     def _report(self) -> None:
         """The page about the run. The model is written: nothing that goes wrong here takes it back."""
@@ -292,25 +283,6 @@ class _Composition:
             update={"train": self.config.train.model_copy(update={"token_budget": budget})}
         )
         return self.config
-
-    def _ask_reference(self, models: Models, rows: EncodedSides, checkpoint: Checkpoint | None) -> None:
-        """What a cached reference will be asked, before anything moves."""
-        config, reference = self.config, models.reference
-        if not isinstance(reference, CachedReference):
-            return
-        sha256 = str(models.identity.get("reference", models.identity["model"]))
-        root = Path(config.reference.cache).expanduser() if config.reference.cache else cache_root()
-        models.identity["reference's log-probabilities"] = settle_reference(
-            reference,
-            Selection([rows.train, rows.held_out]),
-            token_budget=config.train.budget,
-            own=self.folder / "reference.safetensors",
-            shared=SharedFolder(root, reference.facts(sha256)),
-            say=self.say,
-            ranks=self.ranks,
-        )
-        if checkpoint is not None:
-            refuse_others(checkpoint, models.identity, self.folder)
 
     def _trainer(
         self,

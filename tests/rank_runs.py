@@ -7,6 +7,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -15,6 +18,7 @@ from tiny import write_rows
 
 from prefsmith.config import RunConfig
 from prefsmith.errors import PrefsmithError
+from prefsmith.model.score import Scorer
 from prefsmith.run import fit
 from prefsmith.train import loop
 from prefsmith.train.step import Scored
@@ -45,54 +49,42 @@ def with_data(config: RunConfig, **changes: object) -> RunConfig:
 
 def not_finite(_folder: Path, config: RunConfig) -> None:
     """Something goes wrong in the last process alone, in the third step."""
-    real = loop.accumulate_step
 
-    def broken(policy: object, *given: object, **more: object) -> Scored:
-        steps.append(None)
-        if RANK and len(steps) == 3:
-            with torch.no_grad():
-                policy.model.get_output_embeddings().weight.fill_(float("nan"))
-        return real(policy, *given, **more)
+    def spoil(policy: Scorer) -> None:
+        with torch.no_grad():
+            policy.model.get_output_embeddings().weight.fill_(float("nan"))
 
-    steps: list[None] = []
-    loop.accumulate_step = broken
-    try:
+    with before_step(3, spoil):
         fit(config, say=print)
-    finally:
-        loop.accumulate_step = real
 
 
 def signalled(_folder: Path, config: RunConfig) -> None:
     """A signal comes to the last process, in its second step."""
-    real = loop.accumulate_step
-
-    def told(*given: object, **more: object) -> Scored:
-        steps.append(None)
-        if RANK and len(steps) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return real(*given, **more)
-
-    steps: list[None] = []
-    loop.accumulate_step = told
-    try:
+    with before_step(2, lambda policy: os.kill(os.getpid(), signal.SIGINT)):
         fit(config, say=print)
-    finally:
-        loop.accumulate_step = real
 
 
 def killed(_folder: Path, config: RunConfig) -> None:
     """The last process is gone between two steps."""
-    real = loop.accumulate_step
+    with before_step(3, lambda policy: os.kill(os.getpid(), signal.SIGKILL)):
+        fit(config, say=print)
 
-    def gone(*given: object, **more: object) -> Scored:
-        steps.append(None)
-        if RANK and len(steps) == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*given, **more)
 
-    steps: list[None] = []
-    loop.accumulate_step = gone
-    fit(config, say=print)
+@contextmanager
+def before_step(number: int, what: Callable[[Scorer], object]) -> Iterator[None]:
+    """Do something to the last process when a step begins."""
+    real, steps = loop.accumulate_step, count(1)
+
+    def watched(policy: Scorer, *given: object, **more: object) -> Scored:
+        if next(steps) == number and RANK:
+            what(policy)
+        return real(policy, *given, **more)
+
+    loop.accumulate_step = watched
+    try:
+        yield
+    finally:
+        loop.accumulate_step = real
 
 
 FAULTS = {each.__name__: each for each in (other_rows, other_settings, not_finite, signalled, killed)}

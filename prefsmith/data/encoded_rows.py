@@ -2,14 +2,14 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import overload
 
 import numpy as np
 
 from prefsmith.data.chunks import Chunk
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup, of_used_completions
+from prefsmith.data.lazy import Lazy
 from prefsmith.data.rowstore import LabelledRows
 from prefsmith.data.spool import Bytes, Spool
 
@@ -55,7 +55,7 @@ class Builder:
 _NARROW = ("prompts", "whole_prompts", "completions", "labels", "lengths", "unscored")
 
 
-class EncodedRows(Sequence[EncodedGroup]):
+class EncodedRows(Lazy[EncodedGroup]):
     """Encoded groups. One is made anew each time it is asked for.
 
     Args:
@@ -91,14 +91,8 @@ class EncodedRows(Sequence[EncodedGroup]):
         """The same for equal prompts, and only for them."""
         return self.labelled.prompt_key(int(self.rows[index]))
 
-    @overload
-    def __getitem__(self, index: int) -> EncodedGroup: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[EncodedGroup]: ...
-    def __getitem__(self, index: int | slice) -> EncodedGroup | list[EncodedGroup]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
+    def at(self, place: int) -> EncodedGroup:
+        """The entry at a place, made anew."""
         row = self.labelled[int(self.rows[place])]
         ids = array("I")
         ids.frombytes(self.ids.read(int(self._starts[place]), ID_BYTES * int(self.tokens[place])))
@@ -114,11 +108,8 @@ class EncodedRows(Sequence[EncodedGroup]):
             row.group, used, row.views, row.compared, prompt, completions, whole_prompt=whole_prompt
         )
 
-    def __iter__(self) -> Iterator[EncodedGroup]:
-        return (self[index] for index in range(len(self)))
 
-
-class Selection(Sequence[EncodedGroup]):
+class Selection(Lazy[EncodedGroup]):
     """Some groups of several sequences, one behind the other; none is made before it is asked for.
 
     Args:
@@ -139,19 +130,11 @@ class Selection(Sequence[EncodedGroup]):
         """Tokens of each group, its prompt once."""
         return np.concatenate([tokens_of(source) for source in self.sources])[self.places]
 
-    @overload
-    def __getitem__(self, index: int) -> EncodedGroup: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[EncodedGroup]: ...
-    def __getitem__(self, index: int | slice) -> EncodedGroup | list[EncodedGroup]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        place = int(self.places[index])
-        source = int(np.searchsorted(self._bounds, place, side="right")) - 1
-        return self.sources[source][place - int(self._bounds[source])]
-
-    def __iter__(self) -> Iterator[EncodedGroup]:
-        return (self[index] for index in range(len(self)))
+    def at(self, place: int) -> EncodedGroup:
+        """The entry at a place, made anew."""
+        there = int(self.places[place])
+        source = int(np.searchsorted(self._bounds, there, side="right")) - 1
+        return self.sources[source][there - int(self._bounds[source])]
 
 
 def tokens_of(groups: Sequence[EncodedGroup]) -> Numbers:

@@ -5,15 +5,15 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
 
+from prefsmith.data.lazy import Lazy
 from prefsmith.data.spool import Spool
 from prefsmith.errors import DataError
 
 Refused = dict[str, object]
 
 
-class RefusedRows(Sequence[Refused]):
+class RefusedRows(Lazy[Refused]):
     """Rows as rejected.jsonl has them, however many: a line each, read again when it is asked for."""
 
     def __init__(self) -> None:
@@ -32,14 +32,9 @@ class RefusedRows(Sequence[Refused]):
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> Refused: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Refused]: ...
-    def __getitem__(self, index: int | slice) -> Refused | list[Refused]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        return json.loads(self.line(range(len(self))[index]))
+    def at(self, place: int) -> Refused:
+        """The entry at a place, made anew."""
+        return json.loads(self.line(place))
 
     def line(self, index: int) -> bytes:
         """A row as it is written down."""

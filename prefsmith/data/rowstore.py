@@ -1,12 +1,12 @@
 """Groups that were read, as many as a file has: on the disk, and read again when they are asked for."""
 
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Sequence
 
 import numpy as np
 
 from prefsmith.data.codec import group_of_line, group_to_line
+from prefsmith.data.lazy import Lazy
 from prefsmith.data.ranking import Pairs
 from prefsmith.data.spool import Bytes, Spool
 from prefsmith.data.views import Labelled, Wanted, label
@@ -16,7 +16,7 @@ Whole = np.ndarray[tuple[int], np.dtype[np.int64]]
 Digests = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
 
 
-class RowStore(Sequence[Group]):
+class RowStore(Lazy[Group]):
     """Groups in the order in which they were appended.
 
     Args:
@@ -56,22 +56,12 @@ class RowStore(Sequence[Group]):
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> Group: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Group]: ...
-    def __getitem__(self, index: int | slice) -> Group | list[Group]:
-        """The group, read anew each time."""
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
+    def at(self, place: int) -> Group:
+        """The entry at a place, made anew."""
         return self._kept[place] if place in self._kept else group_of_line(self.line(place))
 
-    def __iter__(self) -> Iterator[Group]:
-        return (self[index] for index in range(len(self)))
 
-
-class LabelledRows(Sequence[Labelled]):
+class LabelledRows(Lazy[Labelled]):
     """Some of the groups, with what every loss term reads of them, labelled anew each time.
 
     Args:
@@ -92,14 +82,9 @@ class LabelledRows(Sequence[Labelled]):
     def __len__(self) -> int:
         return len(self.members)
 
-    @overload
-    def __getitem__(self, index: int) -> Labelled: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Labelled]: ...
-    def __getitem__(self, index: int | slice) -> Labelled | list[Labelled]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        return label(self.groups[int(self.members[index])], self.wanted, self.pairs)
+    def at(self, place: int) -> Labelled:
+        """The entry at a place, made anew."""
+        return label(self.groups[int(self.members[place])], self.wanted, self.pairs)
 
     def prompt_key(self, index: int) -> bytes:
         """The same for equal prompts, and only for them."""
@@ -110,9 +95,6 @@ class LabelledRows(Sequence[Labelled]):
         if not isinstance(self.groups, RowStore) or not self.groups.whole:
             return None
         return [self.groups.line(int(place)) for place in self.members[start:end]]
-
-    def __iter__(self) -> Iterator[Labelled]:
-        return (self[index] for index in range(len(self)))
 
 
 class FirstPlaces:

@@ -13,6 +13,7 @@ import numpy as np
 
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.encoded_rows import labels_in, prompt_key_of
+from prefsmith.data.lazy import Lazy
 from prefsmith.data.prefetch import prefetched
 from prefsmith.errors import ConfigError
 from prefsmith.records import Completion
@@ -159,7 +160,7 @@ class Stream:
                 )
 
 
-class WithMismatched(Sequence[EncodedGroup]):
+class WithMismatched(Lazy[EncodedGroup]):
     """Each group with the answers of the next one (cyclically) that has another prompt, encoded behind its own prompt.
 
     Where no two neighbours share a prompt, matched and mismatched answers are the same set over the groups. A group is
@@ -187,15 +188,6 @@ class WithMismatched(Sequence[EncodedGroup]):
     def __len__(self) -> int:
         return len(self.groups)
 
-    @overload
-    def __getitem__(self, index: int) -> EncodedGroup: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[EncodedGroup]: ...
-    def __getitem__(self, index: int | slice) -> EncodedGroup | list[EncodedGroup]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
+    def at(self, place: int) -> EncodedGroup:
+        """The entry at a place, made anew."""
         return self.add(self.groups[place], self.groups[self.donors[place]].group.completions)
-
-    def __iter__(self) -> Iterator[EncodedGroup]:
-        return (self[index] for index in range(len(self)))

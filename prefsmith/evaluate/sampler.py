@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from prefsmith.config import EvaluateConfig
+from prefsmith.config import RunConfig
 from prefsmith.data.encode import Encoder
 from prefsmith.data.sides import EncodedSides
 from prefsmith.errors import PrefsmithError
@@ -21,9 +21,7 @@ class Sampler:
         reference: what it is compared with; None where no loss asks.
         encoder: of the run.
         rows: held-out prompts come first.
-        config: how many answers of what length.
-        seed: of the noise.
-        token_budget: most tokens of a forward.
+        config: how many answers of what length, the seed of the noise, and a settled token budget.
         in_parts: whether processes have parts of the policy's weights.
         say: is told what cannot be compared.
     """
@@ -34,19 +32,18 @@ class Sampler:
         reference: Frozen | None,
         encoder: Encoder,
         rows: EncodedSides,
-        config: EvaluateConfig,
+        config: RunConfig,
         *,
-        seed: int,
-        token_budget: int,
         in_parts: bool,
         say: Callable[[str], None],
     ) -> None:
         self.policy, self.reference, self.encoder = Frozen(policy), reference, encoder
-        self.token_budget, self.in_parts, self.say = token_budget, in_parts, say
+        self.token_budget, self.in_parts, self.say = config.train.budget, in_parts, say
         side, self.split = (rows.held_out, "eval") if rows.held_out else (rows.train, "train")
-        self.groups = first_prompts((each.group for each in side), config.samples)
-        room = config.sample_tokens if encoder.max_length is None else max(1, encoder.max_length // 2)
-        self.sampling = Sampling(max_new_tokens=min(config.sample_tokens, room), seed=seed)
+        self.groups = first_prompts((each.group for each in side), config.evaluate.samples)
+        tokens = config.evaluate.sample_tokens
+        room = tokens if encoder.max_length is None else max(1, encoder.max_length // 2)
+        self.sampling = Sampling(max_new_tokens=min(tokens, room), seed=config.train.seed)
 
     def __call__(self, step: int) -> Sequence[Mapping[str, object]]:
         """Rows as samples.jsonl has them."""

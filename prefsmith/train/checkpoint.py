@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 
+from prefsmith.config import CheckpointConfig
 from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.files import file_digest, sync_folder, write_durably
 from prefsmith.train.parallel import ALONE, Ranks
@@ -98,6 +99,11 @@ class CheckpointStore:
         self.parts = PartsWriter(ranks) if ranks.in_step else None
         self.pending: _Pending | None = None
         self.worker = ThreadPoolExecutor(1, "checkpoint") if background else None
+
+    @classmethod
+    def of(cls, config: CheckpointConfig, folder: Path, ranks: Ranks) -> "CheckpointStore":
+        """As the settings say."""
+        return cls(folder, keep=config.keep, ranks=ranks, background=config.background)
 
     def clean(self) -> None:
         """Remove what a killed save left beside its place, and what a killed removal left of an old one."""

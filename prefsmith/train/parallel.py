@@ -73,6 +73,10 @@ class Ranks:
         """Whether this is the process that writes and speaks."""
         return self.index == 0
 
+    def describe(self) -> str:
+        """How many there are, and what each has."""
+        return f"{self.count} processes, each with {'a part of every weight' if self.in_step else 'a whole copy'}"
+
     def turns(self, groups: Sequence[EncodedGroup], token_budget: int) -> list[Turn]:
         """This process's micro-batches of these groups; every process has as many where they run in step."""
         own = shares(groups, token_budget, self.count)[self.index]

@@ -8,13 +8,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from prefsmith.config import RunConfig
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.encoded_rows import Selection
 from prefsmith.data.pack import pack
 from prefsmith.errors import TrainingError
+from prefsmith.files import cache_root
 from prefsmith.model.cached import CachedReference
 from prefsmith.model.nats import NatsTable, digest_of_facts, key_of, read_table, write_table
+from prefsmith.model.score import Frozen
 from prefsmith.train.parallel import ALONE, Ranks
 
 FILE_TOKENS = 4_000_000
@@ -67,6 +71,42 @@ def _put_aside(path: Path) -> None:
         path.rename(path.with_suffix(".damaged"))
     except OSError:
         return  # it stays, and will be told of again
+
+
+def ask(
+    reference: Frozen | None,
+    groups: Sequence[EncodedGroup],
+    config: RunConfig,
+    identity: dict[str, Any],
+    *,
+    folder: Path,
+    say: Say,
+    ranks: Ranks,
+) -> None:
+    """Ask a cached reference all that it will be asked, before anything moves; others are asked as they are needed.
+
+    Args:
+        reference: of any kind.
+        groups: all rows of the run, trained on and held out.
+        config: of the run, with a settled token budget.
+        identity: digests that say what the run is of; that of the numbers joins them.
+        folder: of the run.
+        say: is given a line at a time.
+        ranks: the processes of the run.
+    """
+    if not isinstance(reference, CachedReference):
+        return
+    sha256 = str(identity.get("reference", identity["model"]))
+    root = Path(config.reference.cache).expanduser() if config.reference.cache else cache_root()
+    identity["reference's log-probabilities"] = settle(
+        reference,
+        groups,
+        token_budget=config.train.budget,
+        own=folder / "reference.safetensors",
+        shared=SharedFolder(root, reference.facts(sha256)),
+        say=say,
+        ranks=ranks,
+    )
 
 
 def settle(

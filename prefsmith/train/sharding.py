@@ -82,6 +82,23 @@ def _fill(model: nn.Module, numbers: dict[str, Tensor], device: torch.device) ->
         dist.broadcast(buffer, src=0)
 
 
+def spread(
+    policy: Scorer, reference: Scorer | None, mesh: DeviceMesh, *, stays: bool, from_first: tuple[bool, bool]
+) -> None:
+    """`shard` for the policy and what it is compared with.
+
+    Args:
+        policy: the model to train.
+        reference: it may be the policy, with its adapter off.
+        mesh: the processes.
+        stays: whether the reference's logits are asked for behind its pass.
+        from_first: of policy and reference, whether only the first process has the numbers.
+    """
+    shard(policy, mesh, from_first=from_first[0])
+    if reference is not None and reference is not policy:
+        shard(reference, mesh, stays=stays, from_first=from_first[1])
+
+
 def take_apart(scorer: Scorer) -> None:
     """Let the model have parts of its weights and nothing else, as whoever goes through its parameters expects."""
     if isinstance(scorer.whole, FSDPModule):

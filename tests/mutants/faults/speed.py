@@ -82,15 +82,15 @@ FAULTS = (
     Fault(
         "held-out rows are not asked of a cached reference",
         "run.py",
-        "Selection([rows.train, rows.held_out]),\n",
-        "Selection([rows.train]),\n",
+        "Selection([rows.train, rows.held_out])",
+        "Selection([rows.train])",
         ("tests/train/test_reference_pass.py::test_training_is_that_with_the_reference_at_hand",),
     ),
     Fault(
         "a resumed run takes whatever log-probabilities it finds",
         "run.py",
-        "            refuse_others(checkpoint, models.identity, self.folder)\n\n    def _trainer",
-        "            pass\n\n    def _trainer",
+        "            refuse_others(checkpoint, models.identity, self.folder)\n        with (",
+        "            pass\n        with (",
         ("tests/train/test_reference_pass.py::test_other_numbers_than_the_run_began_with_are_refused",),
     ),
 )
