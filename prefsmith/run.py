@@ -108,8 +108,8 @@ def fit(
         if ranks.in_step:
             sharding.refuse_unsharded(config)
         ranks.require_same(settings.flat(), where="the command line")
-        check_places(settings, in_memory=model is not None)
         config = ranks.from_first(lambda: with_folder(settings, resume=resume))
+        check_places(config, in_memory=model is not None)
         folder = Path(str(config.out))
         ranks.from_first(lambda: claim(folder, config, resume))
         ranks.from_first(lambda: stack.enter_context(lock(folder)))

@@ -64,6 +64,18 @@ def _threads(processes: int) -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
 
 
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """torchrun listens to signals, and goes on listening when it is done."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def launch(arguments: Sequence[str], processes: int, say: Callable[[str], None]) -> int:
     """Run torchrun here, and wait.
 
@@ -85,7 +97,7 @@ def launch(arguments: Sequence[str], processes: int, say: Callable[[str], None])
     say(f"torchrun {shlex.join(arguments)}")
     logging.getLogger(_AGENT).setLevel(logging.CRITICAL)  # it says at length what the processes said themselves
     try:
-        with _threads(processes):
+        with _threads(processes), _own_signals():
             run(parse_args(list(arguments)))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()

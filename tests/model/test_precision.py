@@ -115,6 +115,7 @@ def test_what_is_wrong_in_bf16_alone_is_not_taken(build, probe, monkeypatch):
 
         return wrong
 
+    monkeypatch.setattr(attention, "takes", lambda *given: False)  # by PyTorch's own attention, tree by tree
     for name in ("_tree", "_thicket"):
         monkeypatch.setattr(attention, name, halved(getattr(attention, name)))
     scorer, choice = choose_path(build("gpt2"), [probe], precision="bf16")

@@ -168,7 +168,7 @@ def test_rows_are_divided_over_processes_as_training_divides_them():
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("{", "JSON"),
+        ("{", "cannot be read"),
         ('{"hidden_size": 8}', "model_type"),
         ('{"model_type": "nobody_has_heard_of_it"}', "nobody_has_heard_of_it"),
         ('{"model_type": "llama", "hidden_size": "wide"}', "hidden_size"),
