@@ -41,6 +41,23 @@ def test_no_more_micro_batches_than_the_budget_asks_for():
     assert [[len(members) for members in own] for own in dealt] == [[3, 2], [3, 2]]
 
 
+def of_sizes(*sizes):
+    """Groups of so many tokens: two answers of one each, and a prompt."""
+    return [encoded_groups(1, prompt=(size - 2, size - 2), answer=(1, 1))[0] for size in sizes]
+
+
+def test_there_are_more_where_levelling_would_pass_the_budget():
+    """6 + 6 and 4 + 4 + 4 fit into twelve; the largest first, each where least is, gives 6 + 4 + 4 and 6 + 4."""
+    groups = of_sizes(6, 6, 4, 4, 4)
+    assert len(plan(groups, 12)) == 2
+    assert [[tokens(groups, members) for members in own] for own in shares(groups, 12, 2)] == [[8, 4], [6, 6]]
+
+
+def test_every_other_round_is_dealt_backwards():
+    groups = of_sizes(9, 7, 5, 3)
+    assert [[tokens(groups, members) for members in own] for own in shares(groups, 9, 2)] == [[9, 3], [7, 5]]
+
+
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_get_about_as_many_tokens(processes):
     groups = encoded_groups(96, prompt=(5, 60), answer=(1, 80))

@@ -21,13 +21,6 @@ FAULTS = (
         STEPS,
     ),
     Fault(
-        "a loss across the step sees this process's share of it",
-        "train/step.py",
-        "    for theirs in ranks.gather(columns):\n",
-        "    for theirs in (columns, {**columns}):\n",
-        STEPS,
-    ),
-    Fault(
         "a stand-in counts",
         "train/step.py",
         "weigh if turn.counts else _nothing",
