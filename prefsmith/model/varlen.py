@@ -74,12 +74,21 @@ def takes(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> bool:
     return (
         takes_gpu_ways(query)
         and all(
-            each.dtype in (torch.bfloat16, torch.float16) and each.shape[-1] == width for each in (query, key, value)
+            _rounded_to(each) in (torch.bfloat16, torch.float16) and each.shape[-1] == width
+            for each in (query, key, value)
         )
         and width % 8 == 0
         and width <= WIDEST
         and dropout == 0
     )
+
+
+def _rounded_to(tensor: Tensor) -> torch.dtype:
+    """What a product takes of it. Many models turn queries and keys by their positions in float32; autocast rounds
+    them for attention as for any product."""
+    kind = tensor.device.type
+    low = tensor.dtype == torch.float32 and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if low else tensor.dtype
 
 
 def attend(
@@ -100,7 +109,7 @@ def attend(
         window: a token sees so many tokens, itself included; None for all.
         scaling: factor of the products before the softmax; None for one over the root of the width.
     """
-    queries, keys, values = (each[0].transpose(0, 1) for each in (query, key, value))
+    queries, keys, values = (each[0].transpose(0, 1).to(_rounded_to(each)) for each in (query, key, value))
     # The kernel counts the tokens beside a token; where it is to see all, it has a faster way.
     left = -1 if window is None or window >= layout.most_keys else window - 1
     out = _kernel()(

@@ -186,7 +186,9 @@ def _players(job: Job, path: Route, at_once: int | None, depth: int, other: int)
         if not trained:
             model.requires_grad_(False)
         again = trained and config.train.activation_checkpointing
-        return Scorer(model.eval(), path, rows_at_once=at_once, recompute=again, precision=config.train.precision)
+        # The kernel for many lengths reads them, which a forecast does not have; SDPA keeps as much.
+        precision = config.train.precision
+        return Scorer(model.eval(), path, rows_at_once=at_once, recompute=again, precision=precision, varlen=False)
 
     policy = scorer(job.shape, depth, trained=True)
     for module in adapters.dropout_modules(policy.model):

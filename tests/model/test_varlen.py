@@ -163,6 +163,26 @@ def test_what_the_kernel_takes(monkeypatch, changes, taken):
     assert varlen.takes(*tensors, given["dropout"]) == taken
 
 
+def test_what_was_turned_in_float32_is_rounded_as_autocast_rounds_it(monkeypatch):
+    """As Llama's queries and keys are under autocast: positions turn them in float32, values are bfloat16."""
+    seen = []
+
+    def put(query, key, value, *layout, **more):
+        seen.extend(each.dtype for each in (query, key, value))
+        return kernel(query, key, value, *layout, **more)
+
+    monkeypatch.setattr(varlen, "_kernel", lambda: put)
+    monkeypatch.setattr(varlen, "takes_gpu_ways", lambda tensor: True)
+    trees = TREES["thicket"]
+    query, key, value = (torch.randn(1, 4, trees[-1].end, 16) for _ in range(3))
+    given = query, key, value.bfloat16()
+    assert not varlen.takes(*given, 0.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert varlen.takes(*given, 0.0)
+        varlen.attend(*given, varlen.ragged(trees, torch.device("cpu")), None, None)
+    assert seen == [torch.bfloat16] * 3
+
+
 @pytest.mark.parametrize("window", [None, 4])
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2)])
 def test_the_kernel_itself_agrees_about_shapes(heads, window):
