@@ -93,8 +93,22 @@ def walk(case: Case, ranks: Ranks) -> dict[str, Tensor]:
     return {name: torch.tensor(each, dtype=torch.float64) for name, each in seen.items()} | whole
 
 
+def sums(ranks: Ranks) -> dict[str, Tensor]:
+    """Gradients that every process has, that the last one has, and that none has; those that there are afterwards."""
+    weights = {name: torch.nn.Parameter(torch.ones(3)) for name in ("every", "last", "none")}
+    weights["every"].grad = torch.full((3,), 1.0 + ranks.index)
+    if ranks.index == ranks.count - 1:
+        weights["last"].grad = torch.full((3,), 5.0)
+    ranks.add_gradients(weights.values())
+    return {name: each.grad for name, each in weights.items() if each.grad is not None}
+
+
 def main(out: Path) -> None:
     torch.set_num_threads(1)
+    with joined() as ranks:
+        found = sums(ranks)
+        if ranks.is_first:
+            save_file(found, out / "sums.safetensors")
     for spread in ("ddp", "fsdp"):
         with joined(in_step=spread == "fsdp") as ranks:
             for case in CASES:

@@ -131,9 +131,15 @@ class Ranks:
         return float(sum(self.gather(own)))
 
     def add_gradients(self, weights: Iterable[nn.Parameter]) -> None:
-        """Each weight's gradient becomes the sum over processes. Where weights are in parts, that was done already."""
+        """Each weight's gradient becomes the sum over processes. Where weights are in parts, that was done already.
+
+        A weight that has none in any process keeps none, so that the optimiser leaves it alone as it would with one.
+        """
         if self.alone or self.in_step:
             return
+        every = list(weights)
+        reached = set().union(*self.gather({n for n, each in enumerate(every) if each.grad is not None}))
+        weights = [every[n] for n in sorted(reached)]
         for bucket in _buckets(weights):
             if len(bucket) == 1 and bucket[0].is_contiguous():
                 dist.all_reduce(bucket[0])
@@ -221,7 +227,7 @@ def _is_about_others(error: RuntimeError) -> bool:
 
 
 def _buckets(weights: Iterable[nn.Parameter]) -> Iterator[list[Tensor]]:
-    """Gradients of one kind that go together; a weight without one here may have one elsewhere, and gets zeros."""
+    """Gradients of one kind that go together; a weight without one here has one elsewhere, and gets zeros."""
     waiting: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for weight in weights:
         if weight.grad is None:

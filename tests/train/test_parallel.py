@@ -25,3 +25,9 @@ def test_two_processes_do_what_one_does(by_two, case):
     for name, alone in one.items():
         apart = (alone - two[name]).double().norm() / alone.double().norm()
         assert apart < 1e-6, f"{name}: {apart:.1e}"
+
+
+def test_a_weight_that_no_process_reaches_keeps_no_gradient(by_two):
+    """AdamW would move it by its decay where one process leaves it alone."""
+    found = load_file(by_two / "sums.safetensors")
+    assert {name: each.tolist() for name, each in found.items()} == {"every": [3.0] * 3, "last": [5.0] * 3}
