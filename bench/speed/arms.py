@@ -39,11 +39,11 @@ ARMS = {
 MEMORY = {
     each.key: each
     for each in (
-        Arm("cached-small", "cached, 1,024 tokens", "ours"),
         Arm("checkpointed", "checkpointed", "ours"),
-        Arm("checkpointed-small", "checkpointed, 1,024 tokens", "ours"),
+        Arm("cached-whole", "cached, whole steps", "ours"),
+        Arm("checkpointed-whole", "checkpointed, whole steps", "ours"),
     )
 }
-"""Measured for their memory alone: prefsmith in smaller micro-batches, and with activations checkpointed as in TRL's
-defaults, with the reference in every step."""
+"""Measured for their memory alone: prefsmith with activations checkpointed as in TRL's defaults, with the reference in
+every step, and with a step as one micro-batch."""
 BASELINES = {key: arm for key, arm in ARMS.items() if arm.rival is not None}

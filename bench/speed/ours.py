@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from prefsmith.config import AdapterConfig, OptimConfig
+from prefsmith.config import GPU_TOKENS, AdapterConfig, OptimConfig
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.data.pack import pack
 from prefsmith.data.views import View
@@ -16,6 +16,7 @@ from prefsmith.model import adapters
 from prefsmith.model.cached import CachedReference
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.records import Comparison, Completion, Group
+from prefsmith.train.budget import CPU_TOKENS
 from prefsmith.train.objective import Objective
 from prefsmith.train.optim import Optimizer
 from prefsmith.train.step import accumulate_step
@@ -25,7 +26,7 @@ from .exact import exact
 from .model import HERE, Ids, Place
 from .padded import Padded
 
-TOKEN_BUDGET, SMALL_BUDGET = 8192, 1024  # of a micro-batch
+WHOLE = 8192  # tokens of a micro-batch, more than a step has
 
 
 class Arms:
@@ -78,7 +79,8 @@ class Arms:
             return self.padded.accumulate(batch)
         reference = self.cached if arm.startswith("cached") else self.reference
         policy = self.checkpointed if arm.startswith("checkpointed") else self.policy
-        budget = SMALL_BUDGET if arm.endswith("small") else TOKEN_BUDGET
+        usual = CPU_TOKENS if self.policy.device.type == "cpu" else GPU_TOKENS
+        budget = WHOLE if arm.endswith("whole") else usual
         groups = [self.groups[index] for index in batch]
         return accumulate_step(policy, reference, self.objective, groups, budget).loss
 

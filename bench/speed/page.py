@@ -56,9 +56,10 @@ batches over unique tokens (every prompt once).
 """
 MEMORY = """
 The most memory that a step takes above what is there between steps (weights, reference, optimiser), gradients included,
-on the arm's largest batch. `prefsmith` and `prefsmith cached` take a step at once (`train.token_budget` is 8,192, more
-than a step has here). The last three are prefsmith too, measured for their memory alone: a budget of 1,024, and
-`train.activation_checkpointing`, with the reference in every step. TRL's defaults checkpoint activations as well.
+on the arm's largest batch. prefsmith takes micro-batches of 1,024 tokens or of its longest row, its default on a CPU.
+The last three are prefsmith too, measured for their memory alone: `train.activation_checkpointing`, with the reference
+in every step, and steps at once (`train.token_budget=8192`, more than a step has here). TRL's defaults checkpoint
+activations as well.
 """
 SAME = """
 Loss and norm of the gradient on the same two pairs before the first step, in float64 (the weights are the same float32
@@ -68,9 +69,9 @@ TRL adds up log-probabilities in float32, prefsmith in float64.
 WHOLE = """
 From the start of the program to its end: imports, reading, tokenising ({vocabulary:,} entries, trained on film
 reviews), reference, {steps} steps of {batch} pairs of hh_harmless, the saved model, and prefsmith's checkpoint and
-report. Ratios are to `prefsmith train` without further settings, which runs the reference in every step; in one epoch a
-reference scores every row once either way. TRL is told how long its rows are where it sorts: it does not look itself.
-One run each where no spread is shown.
+report. `prefsmith train` without further settings runs the reference in every step, `reference.kind=cached` scores all
+rows beforehand; in one epoch a reference scores every row once either way. TRL is told how long its rows are where it
+sorts: it does not look itself. One run each where no spread is shown.
 """
 UNKNOWN = """
 Not measured on a GPU. There, with `train.precision=bf16`, attention over a forest is one call of PyTorch's kernel for
@@ -109,9 +110,9 @@ AGAIN = """
 | command | what it does |
 |---|---|
 | `make bench-quick` | the first row on a smaller sample; writes nothing |
-| `make bench` | every row, and this page; sets up TRL's environment the first time; needs about an hour |
+| `make bench` | the first six rows and whole runs, and this page, in an hour; sets up TRL's environment first |
 | `make bench ARGS="--only chat hh"` | these rows; the others stay as they were recorded |
-| `make bench-full` | every row on twice as many pairs, in five rounds |
+| `make bench-full` | every row on twice as many pairs, in five rounds; needs several hours |
 | `make bench-gate` | measures the first row again, and fails where a ratio is under 0.85 of the recorded one |
 | `make bench-gpu` | the same arms on a CUDA device in bfloat16; writes `build/bench/gpu.json` and not this page |
 """

@@ -100,9 +100,9 @@ class Whole:
     seconds: dict[str, list[float]]
     where: Where
 
-    def ratio(self, baseline: str) -> Spread:
-        """How many times the baseline's time is prefsmith's."""
-        pairs = zip(self.seconds[baseline], self.seconds["prefsmith"], strict=True)
+    def ratio(self, baseline: str, ours: str = "prefsmith") -> Spread:
+        """How many times the baseline's time is one of prefsmith's."""
+        pairs = zip(self.seconds[baseline], self.seconds[ours], strict=True)
         return Spread.of([theirs / ours for theirs, ours in pairs])
 
 

@@ -60,3 +60,5 @@ REGIMES = {
         Regime("lora-32k", "chat lengths, vocabulary 32k, LoRA", "chat", 4, vocabulary=32_000, adapter=True, pairs=12),
     )
 }
+FIRST = ("chat", "tldr", "turns", "hh", "hh-32k", "alpaca")
+"""What `make bench` measures in less than an hour, with whole runs; the others stay as they were recorded."""

@@ -87,11 +87,11 @@ def whole(runs: Whole) -> str:
         [
             ours.get(arm) or ARMS[arm].title,
             spread(Spread.of(taken), digits=0),
-            "" if arm in ours else spread(runs.ratio(arm)),
+            *("" if arm in ours else spread(runs.ratio(arm, own)) for own in ours),
         ]
         for arm, taken in runs.seconds.items()
     ]
-    return table(["one epoch from text", "CPU seconds", "times prefsmith's"], rows)
+    return table(["one epoch from text", "CPU seconds", "times `prefsmith train`", "times it with `cached`"], rows)
 
 
 def spread(value: Spread, digits: int = 2) -> str:

@@ -53,10 +53,10 @@ class Arms:
             os.environ["ACCELERATE_USE_CPU"] = "1"
             compact_head()
         rows = Dataset.from_list([{"prompt": "a b", "chosen": " a", "rejected": " c"}] * 2)
-        # The defaults, but for the device, files and logs.
+        # The defaults, but for the device, files, logs, and rows of more than 1,024 tokens, which would be cut.
         arguments = DPOConfig(
             output_dir=tempfile.mkdtemp(), use_cpu=on_cpu, bf16=bf16, report_to="none", disable_tqdm=True,
-            logging_steps=1000, save_strategy="no",
+            logging_steps=1000, save_strategy="no", max_length=None,
         )  # fmt: skip
         lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
         self.trainer = DPOTrainer(

@@ -7,6 +7,7 @@ from .meter import Meter
 from .model import SMALL, Place, Shape
 
 SECONDS = 0.15  # for which a rate is measured
+CPU_ROWS = 1024
 
 
 def matrices(shape: Shape) -> list[tuple[int, int]]:
@@ -44,9 +45,14 @@ def _seen(pair: Lengths) -> float:
 
 
 def product_rate(tokens: int, rows: int, vocabulary: int, place: Place, meter: Meter) -> float:
-    """Operations a second of the model's forward products: a layer's on the tokens, the head's on the rows."""
+    """Operations a second of the model's forward products: a layer's on the tokens, the head's on the rows.
+
+    On a CPU on as many as a micro-batch of prefsmith's has: larger products are slower there, and would flatter it.
+    """
     import torch
 
+    if place.device == "cpu" and tokens > CPU_ROWS:
+        tokens, rows = CPU_ROWS, rows * CPU_ROWS // tokens
     shape = place.shape
     dtype = torch.bfloat16 if place.precision == "bf16" else torch.float32
 
