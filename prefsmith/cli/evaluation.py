@@ -1,0 +1,12 @@
+"""`prefsmith eval`: what a result is worth."""
+
+from cyclopts import App
+
+from prefsmith.cli import eval_agreement
+
+evaluation = App(
+    name="eval",
+    help="Measure what a result is worth: numbers with intervals, as evidence.json and a page.",
+    help_format="plaintext",
+)
+evaluation.command(eval_agreement.agreement, name="agreement", help=eval_agreement.HELP)

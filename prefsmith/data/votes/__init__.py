@@ -1,0 +1,1 @@
+"""Files of judgements: who said what of which two answers."""

@@ -1,0 +1,96 @@
+"""What a file of judgements holds: pairs of answers with votes, and who the annotators are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from prefsmith.records import Group
+
+Role = Literal["person", "judge"]
+"""A judge is a program: a model, a reward, a rule."""
+
+MOST_PLACES = 10
+"""Places of a note that are kept; how many there are is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPair:
+    """Two answers to a prompt, and what was said of them.
+
+    Args:
+        group: two completions, and the votes on them. A file without texts has empty ones. A tag is `column=value`.
+        methods: who wrote either answer, where the file says so.
+        lengths: of either answer, in the unit of its file; None where it is not known.
+    """
+
+    group: Group
+    methods: tuple[str, str] | None = None
+    lengths: tuple[int | None, int | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What was done to cells that are not as they should be, how often, and where first."""
+
+    what: str
+    count: int
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """A file that was read to its end.
+
+    Args:
+        name: as it was given.
+        form: which of the forms its rows have.
+        pairs: in the order of the file.
+        roles: of each annotator, in the order in which they come.
+        named: whether one name is one person throughout; False where votes have no names.
+        unit: of the lengths: words or characters; empty where none is known.
+        rows: read, with those that were refused.
+        notes: what is odd in it.
+        refused: how many rows were refused, by code.
+        digest: of the file.
+    """
+
+    name: str
+    form: str
+    pairs: tuple[JudgedPair, ...]
+    roles: Mapping[str, Role]
+    named: bool
+    unit: str
+    rows: int
+    notes: tuple[Note, ...] = ()
+    refused: Mapping[str, int] = field(default_factory=dict)
+    digest: Mapping[str, str] = field(default_factory=dict)
+
+
+class Notebook:
+    """Collects notes while a file is read; those of a row are kept or dropped with it."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, list[str]] = {}
+        self._counts: dict[str, int] = {}
+        self._pending: list[tuple[str, str]] = []
+
+    def add(self, what: str, place: str) -> None:
+        """Note what was found in the row that is being read."""
+        self._pending.append((what, place))
+
+    def keep(self) -> None:
+        """The row is used: count what was noted of it, and keep its place where there are few."""
+        for what, place in self._pending:
+            self._counts[what] = self._counts.get(what, 0) + 1
+            places = self._places.setdefault(what, [])
+            if len(places) < MOST_PLACES:
+                places.append(place)
+        self._pending.clear()
+
+    def drop(self) -> None:
+        """The row is refused."""
+        self._pending.clear()
+
+    def notes(self) -> tuple[Note, ...]:
+        """In the order in which they first came."""
+        return tuple(Note(what, count, tuple(self._places[what])) for what, count in self._counts.items())
