@@ -103,9 +103,9 @@ def clustered(
         Efron 1979, Annals of Statistics 7(1); drawing whole clusters: Davison and Hinkley 1997, section 3.8.
     """
     table = np.asarray(values, dtype=np.float64)
-    table = table.reshape(len(table), -1)
     if not len(table) or len(table) != len(clusters):
         raise ValueError(f"{len(table)} values and {len(clusters)} clusters: at least one, and one for each")
+    table = table.reshape(len(table), -1)
     names: dict[Hashable, int] = {}
     member = np.array([names.setdefault(cluster, len(names)) for cluster in clusters])
     value = float(statistic(table, np.ones((1, len(table))))[0])

@@ -56,8 +56,9 @@ def write_agreement_page(folder: Path) -> Path:
     try:
         evidence = JudgedEvidence.model_validate_json(source.read_bytes())
     except (OSError, ValidationError) as error:
-        what, fix = "this is no evidence of an agreement", "write it again with `prefsmith eval agreement`"
-        raise ConfigError("report.evidence", what, where=str(source), fix=fix) from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no evidence of `prefsmith eval agreement`"
+        fix = "write it again with `prefsmith eval agreement`"
+        raise ConfigError("report.evidence", f"cannot be read: {reason}", where=str(source), fix=fix) from error
     path = folder / "report.html"
     write_page(path, agreement_page(evidence))
     return path
@@ -104,15 +105,13 @@ def results(file: JudgedFile) -> Iterator[str]:
     """What the file says, in sentences."""
     people, judges = file.whole.people, file.whole.judges
     if people.agreement.value is not None:
-        yield f"Two people say the same of {inline(people.agreement)} of what both judged."
+        yield f"Two people say the same in {inline(people.agreement)} of what both judged."
     known = [judge for judge in judges if judge.majority.value is not None]
     if known:
-        best = known[0]
         said = "what people say" if people.agreement.n == 0 else "what most people say"
-        yield f"{on_one_line(best.name)} says {said} in {inline(best.majority)} of its votes" + (
-            "." if len(known) == 1 else f", more than the other {len(known) - 1} judges; the last is "
-            f"{on_one_line(known[-1].name)} with {inline(known[-1].majority)}."
-        )  # fmt: skip
+        first = f"{on_one_line(known[0].name)} says {said} in {inline(known[0].majority)} of its votes"
+        last = f"of {len(known)} judges that is the most, and {on_one_line(known[-1].name)} says it least"
+        yield f"{first}." if len(known) == 1 else f"{first}; {last}, in {inline(known[-1].majority)}."
     swayed = [judge for judge in judges if (rate := _rate_of_places(judge)) is not None and not _holds(rate, CHANCE)]
     if swayed:
         worst = max(swayed, key=lambda judge: abs(_value(judge) - CHANCE))

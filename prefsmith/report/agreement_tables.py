@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from prefsmith.report.judged import Figure, Judge, JudgedFile, Rate, Whole
 
+FEW = 30
+"""Prompts below which an interval is a rough guess."""
 Cell = tuple[str, str]
 """What a cell says, and below it its interval and count."""
 
@@ -160,13 +162,19 @@ def category_table(file: JudgedFile) -> Table:
 def _share(figure: Figure) -> Cell:
     if figure.value is None:
         return "", figure.why if figure.why and figure.n else ""
-    return f"{100 * figure.value:.1f} %", f"{_ends(figure, 100, '.1f')} n = {figure.n:,}".strip()
+    return f"{100 * figure.value:.1f} %", f"{_ends(figure, 100, '.1f')} {_basis(figure)}".strip()
 
 
 def _number(figure: Figure) -> Cell:
     if figure.value is None:
         return "", figure.why
-    return f"{figure.value:.3f}", f"{_ends(figure, 1, '.3f')} n = {figure.n:,}".strip()
+    return f"{figure.value:.3f}", f"{_ends(figure, 1, '.3f')} {_basis(figure)}".strip()
+
+
+def _basis(figure: Figure) -> str:
+    """What a figure is of; few prompts are said beside every interval."""
+    few = f", only {figure.prompts} prompt{'s' * (figure.prompts != 1)}" if figure.prompts < FEW else ""
+    return f"n = {figure.n:,}{few}"
 
 
 def _ends(figure: Figure, scale: float, form: str) -> str:

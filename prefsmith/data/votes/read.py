@@ -100,12 +100,12 @@ class _Reading:
         votes = gather(values, self.verdicts, self.roles, place)
         if not votes:
             self.notes.add("pairs without any vote", place)
-        group = Group(str(values.get("id", place)), place, prompt, (first, second), votes=votes, tags=tags)
+        group = Group(_identity(values, place), place, prompt, (first, second), votes=votes, tags=tags)
         return JudgedPair(group, methods, (words, others))
 
     def _of_list(self, values: Mapping[str, object], place: str) -> list[JudgedPair]:
         prompt, tags = prompt_of(values, self.form, place), _tags(values, self.form)
-        whole = Group(str(values.get("id", place)), place, prompt, (), tags=tags)
+        whole = Group(_identity(values, place), place, prompt, (), tags=tags)
         return list(compared_pairs(values, whole, self.roles, self.notes))
 
     def _methods(self, values: Mapping[str, object], place: str) -> tuple[str, str] | None:
@@ -119,6 +119,12 @@ class _Reading:
             self.notes.add("pairs that do not say who wrote the answers", place)
             return None
         return first, second
+
+
+def _identity(values: Mapping[str, object], place: str) -> str:
+    """The id of a row, or its place."""
+    name = values.get("id")
+    return str(name) if isinstance(name, str | int) and not isinstance(name, bool) and name != "" else place
 
 
 def _tags(values: Mapping[str, object], form: Form) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ class Verdicts:
             raise DataError("votes.verdict", what, where=place, fix=_ACCEPTED)
         named, shown = self.sides.names(value), excerpt(repr(value), 40)
         unknown = named is None and value is not None and not _NOTHING.match(value)
-        self._pending.append((annotator if role == "judge" else "people", shown if unknown else "", place))
+        self._pending.append((f"judge {annotator}" if role == "judge" else "people", shown if unknown else "", place))
         if named is None:
             self.notes.add(
                 f"verdicts of {excerpt(annotator)} that name no side: counted as invalid", f"{place} ({shown})"

@@ -6,6 +6,7 @@ where it is undefined, which is where only one label was ever given.
 
 import numpy as np
 from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 Numbers = Float64[np.ndarray, "*batch"]
 
@@ -81,10 +82,10 @@ def alpha(sums: Float64[np.ndarray, "*batch column"]) -> Numbers:
     votes = labels.sum(axis=-1)
     observed = 1 - _over(sums[..., 0], votes)
     expected = 1 - _over((labels * (labels - 1)).sum(axis=-1), votes * (votes - 1))
-    return 1 - _over(observed, expected)
+    return np.asarray(1 - _over(observed, expected))
 
 
-def _over(above: Numbers, below: Numbers) -> Numbers:
+def _over(above: ArrayLike, below: ArrayLike) -> np.ndarray:
     """A quotient, NaN where there is nothing to divide by."""
-    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    return np.divide(above, below, out=np.full(np.broadcast_shapes(above.shape, below.shape), np.nan), where=below != 0)
+    top, bottom = np.broadcast_arrays(np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64))
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)

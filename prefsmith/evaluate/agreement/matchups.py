@@ -66,15 +66,17 @@ class Matchup:
 
 def matchups(ballots: Ballots, gauge: Gauge) -> list[Matchup]:
     """Every two methods that were compared, the best first for each opponent; empty where they are more than `MOST`."""
-    sides = [tuple(sorted(each)) for each in ballots.methods if each is not None]
-    found = sorted(set(sides))
+    sides = [None if each is None else (min(each), max(each)) for each in ballots.methods]
+    found = sorted({each for each in sides if each is not None})
     if len(found) > MOST:
         return []
     opponents = Counter(name for each in found for name in set(each))
+    numbers = {each: number for number, each in enumerate(found)}
+    number_of = np.array([-1 if each is None else numbers[each] for each in sides])
     made = []
-    for one, other in found:
+    for number, (one, other) in enumerate(found):
         method, against = (other, one) if opponents[one] > opponents[other] else (one, other)
-        made.append(_matchup(ballots, method, against, gauge))
+        made.append(_matchup(ballots.of_pairs(number_of == number), method, against, gauge))
     made.sort(key=lambda each: (each.against, -_leading(each), each.method))
     return [*(_with_gap(each, below) for each, below in pairwise(made)), *made[-1:]]
 
@@ -114,8 +116,7 @@ def _with_gap(matchup: Matchup, below: Matchup) -> Matchup:
     return replace(matchup, people=people, judges=judges)
 
 
-def _matchup(ballots: Ballots, method: str, against: str, gauge: Gauge) -> Matchup:
-    part = ballots.of_pairs(np.array([each in ((method, against), (against, method)) for each in ballots.methods]))
+def _matchup(part: Ballots, method: str, against: str, gauge: Gauge) -> Matchup:
     turned = np.array([each != (method, against) for each in part.methods])
     counts = part.counts()
     counts[turned] = counts[turned][:, [1, 0, 2]]  # from first and second to the method and its opponent

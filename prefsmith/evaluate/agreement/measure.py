@@ -1,6 +1,6 @@
 """All of it for one file: people, judges, places, lengths, categories, methods; and what the numbers cannot say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -137,22 +137,38 @@ def _categories(votes: Ballots, gauge: Gauge) -> list[Category]:
 
 
 def _warnings(votes: Ballots, whole: Part, persons: Sequence[int], judges: Sequence[int]) -> list[str]:
-    found = []
+    return [*_few_prompts(whole), *_missing(votes, whole, persons, judges), *_left_out(votes, persons, judges)]
+
+
+def _few_prompts(whole: Part) -> Iterator[str]:
+    """Intervals that are rough, since little is independent."""
     if whole.prompts < FEW:
         only = f"only {whole.prompts} different prompt{'s' * (whole.prompts != 1)}"
-        found.append(f"{only}: intervals of fewer than {FEW} are rough, and mostly too short")
+        yield f"{only}: intervals of fewer than {FEW} are rough, and mostly too short"
+        return
+    few = [each for each in whole.judges if 0 < each.majority.prompts < FEW]
+    if few:
+        named = ", ".join(f"{each.name} ({each.majority.prompts})" for each in few[:MOST])
+        yield f"judges beside people on fewer than {FEW} prompts, so that their intervals are rough: {named}"
+
+
+def _missing(votes: Ballots, whole: Part, persons: Sequence[int], judges: Sequence[int]) -> Iterator[str]:
+    """Who is not there to be compared."""
     if not persons:
-        found.append("nobody in this file is a person: judges are laid beside each other, not beside people")
+        yield "nobody in this file is a person: judges are laid beside each other, not beside people"
     elif whole.people.agreement.n == 0:
-        found.append("no pair has votes of two people: how far people agree with each other is not known")
+        yield "no pair has votes of two people: how far people agree with each other is not known"
     if not judges:
-        found.append("no annotator in this file is a judge")
+        yield "no annotator in this file is a judge"
     if persons and not votes.named:
-        found.append("people have no names here: they are not compared one by one")
+        yield "people have no names here: they are not compared one by one"
+
+
+def _left_out(votes: Ballots, persons: Sequence[int], judges: Sequence[int]) -> Iterator[str]:
+    """What would make tables that nobody reads."""
     for kind, some in (("people", persons), ("judges", judges)):
         if len(some) > MOST and (kind == "judges" or votes.named):
-            found.append(f"{len(some):,} {kind} are not compared two by two; up to {MOST} are")
+            yield f"{len(some):,} {kind} are not compared two by two; up to {MOST} are"
     for column, values in votes.categories.items():
         if (several := len(set(values))) > MOST_VALUES:
-            found.append(f"{column} has {several:,} values; up to {MOST_VALUES} are told apart")
-    return found
+            yield f"{column} has {several:,} values; up to {MOST_VALUES} are told apart"

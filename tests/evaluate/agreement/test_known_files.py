@@ -48,7 +48,9 @@ def same(figure, text):
 def counts_of(text, **names):
     """A printed Counter with our names of its labels."""
     found = ast.literal_eval(text.removeprefix("Counter(").removesuffix(")"))
-    return {names.get(str(key), {"a": "first", "b": "second"}.get(key, str(key))): value for key, value in found.items()}
+    return {
+        names.get(str(key), {"a": "first", "b": "second"}.get(key, str(key))): value for key, value in found.items()
+    }
 
 
 def positive(counts):
@@ -62,7 +64,10 @@ def same_lengths(lengths, text, pairs):
     )
     every = sorted(length for pair in pairs for length in pair.lengths)
     assert (every[int(0.05 * len(every))], every[int(0.95 * len(every))]) == (low, high)
-    assert lengths.p05 in every[int(0.05 * len(every)) - 1 :][:2] and lengths.p95 in every[int(0.95 * len(every)) - 1 :][:2]
+    assert (
+        lengths.p05 in every[int(0.05 * len(every)) - 1 :][:2]
+        and lengths.p95 in every[int(0.95 * len(every)) - 1 :][:2]
+    )
     assert lengths.mean == pytest.approx(mean, abs=0.051) and lengths.answers == len(every)
     assert (lengths.median, lengths.longest) == (pytest.approx(median, abs=0.5), most)
 
@@ -89,7 +94,9 @@ def test_pandalm(shared_data):
 
 def test_pandalm_two_by_two(shared_data):
     lines, found = section(shared_data / "ORACLES_dev.txt", "pandalm"), measured(shared_data, "pandalm")
-    printed = [match.groups() for line in lines if (match := re.search(r"annotator (\d) (\d) agree (\S+) kappa (\S+)", line))]
+    printed = [
+        match.groups() for line in lines if (match := re.search(r"annotator (\d) (\d) agree (\S+) kappa (\S+)", line))
+    ]
     assert len(printed) == len(found.between_people) == 3
     for (first, second, agreement, kappa), between in zip(printed, found.between_people, strict=True):
         assert (between.first, between.second) == (f"annotator{first}", f"annotator{second}")
@@ -104,7 +111,8 @@ def test_pandalm_judges(shared_data, name):
     head, *below = lines[start : start + 5]
     judge = judge_of(found.whole, name)
     votes, hits, n, share, kappa, low, high = re.search(
-        r"verdicts (Counter\(.*?\)) accuracy vs majority (\d+)/(\d+) = (\S+) kappa (\S+) wilson95 ([\d.]+)-([\d.]+)", head
+        r"verdicts (Counter\(.*?\)) accuracy vs majority (\d+)/(\d+) = (\S+) kappa (\S+) wilson95 ([\d.]+)-([\d.]+)",
+        head,
     ).groups()
     assert positive(judge.votes) == counts_of(votes, **{"invalid:garbage": "invalid"})
     assert (judge.majority.hits, judge.majority.n) == (int(hits), int(n))
@@ -158,7 +166,9 @@ def test_pandalm_methods(shared_data):
 def test_mtbench(shared_data):
     lines, found = section(shared_data / "ORACLES_dev.txt", "mtbench_multi"), measured(shared_data, "mtbench_multi")
     people = found.whole.people
-    items, annotators, each, votes = one(lines, r"items (\d+) annotators (\d+) votes per item Counter\((.*?)\) votes (.*)")
+    items, annotators, each, votes = one(
+        lines, r"items (\d+) annotators (\d+) votes per item Counter\((.*?)\) votes (.*)"
+    )
     assert (found.whole.pairs, people.annotators) == (int(items), int(annotators))
     assert people.votes_per_pair == ast.literal_eval(each) and positive(people.votes) == counts_of(votes)
     agreement, twos, alpha = one(lines, r"^pairwise agreement (\S+) over (\d+) krippendorff (\S+)")
@@ -217,7 +227,9 @@ def test_llmbar_labels_and_lengths(shared_data):
         assert positive(parts[name].people.majority) == counts_of(labels)
         tag = f"subset={name}"
         same_lengths(
-            parts[name].lengths, words, [pair for pair in judgements(shared_data, "llmbar").pairs if tag in pair.group.tags]
+            parts[name].lengths,
+            words,
+            [pair for pair in judgements(shared_data, "llmbar").pairs if tag in pair.group.tags],
         )
 
 
@@ -234,9 +246,8 @@ def twice_invalid(pairs, name, subset):
 def test_llmbar_judges_in_both_orders(shared_data):
     lines, found = section(shared_data / "ORACLES_dev.txt", "llmbar"), measured(shared_data, "llmbar")
     parts, part_name, compared = {each.value: each.part for each in found.categories}, "", 0
-    pattern = (
-        r"^\s+(\S+): n (\d+) acc_orig (\S+) acc_swap (\S+) avg (\S+) both (\S+) consistent (\S+) first-position rate (\S+)"
-    )
+    numbers = r"n (\d+) acc_orig (\S+) acc_swap (\S+) avg (\S+) both (\S+) consistent (\S+) first-position rate (\S+)"
+    pattern = rf"^\s+(\S+): {numbers}"
     for line in lines:
         part_name = head if (head := line.partition(" ")[0]) in parts else part_name
         if match := re.match(pattern, line):
@@ -273,9 +284,9 @@ def test_crowds(shared_data):
     """Thousands of people with a few votes each, and votes without names."""
     lines, found = section(shared_data / "ORACLES_dev.txt", "ukpconvarg"), measured(shared_data, "ukpconvarg_votes")
     people = found.whole.people
-    pairs, topics, annotators, votes, counts, each = one(
-        lines, r"pairs (\d+) arguments \d+ topics (\d+) annotators (\d+) votes (\d+) (Counter\(.*?\)) per pair Counter\((.*?)\)"
-    )
+    numbers = r"pairs (\d+) arguments \d+ topics (\d+) annotators (\d+) votes (\d+)"
+    pattern = rf"{numbers} (Counter\(.*?\)) per pair Counter\((.*?)\)"
+    pairs, topics, annotators, votes, counts, each = one(lines, pattern)
     assert (found.whole.pairs, found.whole.prompts, people.annotators) == (int(pairs), int(topics), int(annotators))
     assert sum(people.votes.values()) == int(votes) and positive(people.votes) == counts_of(counts)
     assert people.votes_per_pair == ast.literal_eval(each)
@@ -310,9 +321,14 @@ def test_crowds_without_names(shared_data):
 def test_alpaca_eval(shared_data):
     """No number of it is known from elsewhere: what its rows say adds up."""
     found = measured(shared_data, "alpaca_eval_judgments")
-    total = {name: sum(judge.votes[name] for judge in found.whole.judges) for name in ("first", "second", "tie", "invalid")}
+    total = {
+        name: sum(judge.votes[name] for judge in found.whole.judges) for name in ("first", "second", "tie", "invalid")
+    }
     assert sum(total.values()) == found.rows == 61178 and total["tie"] >= 124 and total["invalid"] == 25
     assert found.whole.prompts == 805 and found.whole.people.annotators == 0 and found.unit == "characters"
-    assert sum(rate.wins + rate.losses + rate.ties + rate.invalid for each in found.matchups for rate in each.judges) == 61178
+    assert (
+        sum(rate.wins + rate.losses + rate.ties + rate.invalid for each in found.matchups for rate in each.judges)
+        == 61178
+    )
     assert any("nobody in this file is a person" in each for each in found.warnings)
     assert len(found.between_judges) > 0
