@@ -187,6 +187,8 @@ def test_an_answer_that_is_no_text_is_named_and_has_no_length(tmp_path, value):
         ({**ALPACA, "preference": 3}, "votes.verdict", "preference is 3"),
         ({**ALPACA, "preference": True}, "votes.verdict", "preference is True"),
         ({**ALPACA, "preference": "m"}, "votes.verdict", "preference is 'm'"),
+        ({**ALPACA, "len1": -1}, "votes.cell", "len1 is -1"),
+        ({**ALPACA, "len2": 1.5}, "votes.cell", "len2 is 1.5"),
         ({**ALPACA, "annotator": 7}, "votes.cell", "annotator is 7"),
         ({**PAIR, "votes": [], "judges": {}}, "votes.none", "nobody voted"),
     ],
@@ -261,6 +263,18 @@ def test_a_compressed_file_and_one_that_is_none(tmp_path):
         (tmp_path / name).write_text(text)
         with pytest.raises(DataError):
             read_judgements(tmp_path / name)
+
+
+def test_names_that_cannot_be_printed_are_written_as_escapes(tmp_path):
+    half, steers = "\ud800", "x\x1b[2J"
+    votes = [{"annotator": half, "vote": "a"}, {"annotator": steers, "vote": half}]
+    found = read(
+        tmp_path,
+        {**PAIR, "votes": votes, "judges": {half + "j": "b"}, "category": half, "model_a": half, "model_b": "m"},
+    )
+    assert list(found.roles) == [r"\ud800", r"x\u001b[2J", r"\ud800j"]
+    assert found.pairs[0].methods == (r"\ud800", "m") and found.pairs[0].group.tags == (r"category=\ud800",)
+    assert "\ud800" not in str(found.notes)
 
 
 CELLS = st.recursive(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from prefsmith.data.excerpt import excerpt
-from prefsmith.data.votes.judgements import Role
+from prefsmith.data.votes.judgements import Role, plain
 from prefsmith.data.votes.verdicts import Verdicts, order_of
 from prefsmith.errors import DataError
 from prefsmith.records import Vote
@@ -83,9 +83,9 @@ def whose(vote: Mapping[str, object], place: str) -> tuple[str, Role]:
     annotator, role = vote.get("annotator"), vote.get("role", "person")
     if not isinstance(annotator, str) or not annotator.strip():
         raise _bad("annotator", annotator, "a name", place)
-    if role != "person" and role != "judge":
-        raise _bad("role", role, "person or judge", place)
-    return annotator, role
+    if role == "person" or role == "judge":
+        return plain(annotator), "person" if role == "person" else "judge"
+    raise _bad("role", role, "person or judge", place)
 
 
 def _judges(judges: object, place: str) -> Iterator[Entry]:
@@ -95,14 +95,14 @@ def _judges(judges: object, place: str) -> Iterator[Entry]:
         raise _bad(
             "judges", judges, 'an object, for example {"gpt": "a"} or {"gpt": {"orig": "a", "swap": "b"}}', place
         )
-    for name, said in judges.items():
+    for name, said in ((plain(str(name)), said) for name, said in judges.items()):
         if not isinstance(said, dict):
-            yield str(name), "judge", said, None
+            yield name, "judge", said, None
             continue
         if strange := [each for each in said if each not in PRESENTATIONS]:
-            raise _bad(f"a presentation of {excerpt(str(name))}", strange[0], "orig or swap", place)
+            raise _bad(f"a presentation of {excerpt(name)}", strange[0], "orig or swap", place)
         for key, value in said.items():
-            yield str(name), "judge", value, PRESENTATIONS[key]
+            yield name, "judge", value, PRESENTATIONS[key]
 
 
 def _bad(name: str, value: object, wanted: str, place: str) -> DataError:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from prefsmith.data.excerpt import excerpt
 from prefsmith.records import Group
 
 Role = Literal["person", "judge"]
@@ -11,6 +12,11 @@ Role = Literal["person", "judge"]
 
 MOST_PLACES = 10
 """Places of a note that are kept; how many there are is counted."""
+
+
+def plain(name: str) -> str:
+    """A name on one line, what cannot be printed as escapes: half a character would end in no file of ours."""
+    return excerpt(name, max(len(name), 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class Notebook:
             self._counts[what] = self._counts.get(what, 0) + 1
             places = self._places.setdefault(what, [])
             if len(places) < MOST_PLACES:
-                places.append(place)
+                places.append(plain(place))
         self._pending.clear()
 
     def drop(self) -> None:

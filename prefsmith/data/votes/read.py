@@ -5,13 +5,12 @@ from itertools import chain
 from pathlib import Path
 
 from prefsmith.data.containers import open_container
-from prefsmith.data.excerpt import excerpt
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.rows import Row
 from prefsmith.data.votes.compared import compared_pairs
 from prefsmith.data.votes.forms import Form, recognise, require
 from prefsmith.data.votes.gather import Roles, gather
-from prefsmith.data.votes.judgements import JudgedPair, Judgements, Notebook
+from prefsmith.data.votes.judgements import JudgedPair, Judgements, Notebook, plain
 from prefsmith.data.votes.sides import answers, prompt_of
 from prefsmith.data.votes.single import SingleVotes
 from prefsmith.data.votes.verdicts import Verdicts
@@ -47,7 +46,7 @@ def read_judgements(path: str | Path, *, skip_bad: bool = False) -> Judgements:
     known = any(length is not None for pair in pairs for length in pair.lengths)
     heard = {vote.annotator for pair in pairs for vote in pair.group.votes}
     return Judgements(
-        name=str(path),
+        name=plain(str(path)),
         form=form.name,
         pairs=pairs,
         roles={name: role for name, role in reading.roles.known.items() if name in heard},
@@ -118,7 +117,7 @@ class _Reading:
         if not isinstance(first, str) or not isinstance(second, str):
             self.notes.add("pairs that do not say who wrote the answers", place)
             return None
-        return first, second
+        return plain(first), plain(second)
 
 
 def _identity(values: Mapping[str, object], place: str) -> str:
@@ -129,4 +128,4 @@ def _identity(values: Mapping[str, object], place: str) -> str:
 
 def _tags(values: Mapping[str, object], form: Form) -> tuple[str, ...]:
     """The categories of a row; a missing one has no tag."""
-    return tuple(f"{name}={excerpt(str(values[name]), 80)}" for name in form.categories if values.get(name) is not None)
+    return tuple(f"{name}={plain(str(values[name]))}" for name in form.categories if values.get(name) is not None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from prefsmith.data.excerpt import excerpt
 from prefsmith.data.votes.gather import Roles
-from prefsmith.data.votes.judgements import JudgedPair, Notebook
+from prefsmith.data.votes.judgements import JudgedPair, Notebook, plain
 from prefsmith.data.votes.sides import text_answer
 from prefsmith.data.votes.verdicts import Verdicts
 from prefsmith.errors import DataError
@@ -47,9 +47,10 @@ class SingleVotes:
         Raises:
             DataError: the annotator, a model or the preference is not as it should be, or the annotator voted before.
         """
-        annotator = _text(values, "annotator", place)
-        prompt, first, second = (_text(values, _named(values, name), place) for name in ("key", "first", "second"))
-        second = _text(values, "model", place) if "model" in values else second  # what wrote it, where it has two names
+        annotator, prompt = plain(_text(values, "annotator", place)), _text(values, _named(values, "key"), place)
+        first, second = (plain(_text(values, _named(values, name), place)) for name in ("first", "second"))
+        if "model" in values:  # what wrote the second answer, where it has two names
+            second = plain(_text(values, "model", place))
         sides, lengths = self._answers(values, place)
         key = (prompt, first, second, *lengths)
         verdict = self._verdict(values["preference"], annotator, place)
@@ -78,8 +79,11 @@ class SingleVotes:
             side = text_answer(values[text], text, self.notes, place)[0] if text in values else Completion(text="")
             if isinstance(values.get(text), str):
                 length = len(side.content)
+            if length is not None and (isinstance(length, bool) or not isinstance(length, int) or length < 0):
+                what = f"{_named(values, f'{name}_length')} is {excerpt(repr(length))}"
+                raise DataError("votes.cell", what, where=place, fix="give a number of characters, or leave it out")
             sides.append(side)
-            lengths.append(length if isinstance(length, int) and not isinstance(length, bool) else None)
+            lengths.append(length)
         return (sides[0], sides[1]), (lengths[0], lengths[1])
 
     def _verdict(self, value: object, annotator: str, place: str) -> str | None:

@@ -172,3 +172,10 @@ def test_the_same_seed_gives_the_same_intervals_and_another_one_others():
     )
     one, same, other = (measure(given_votes, Gauge(seed=seed)).as_dict() for seed in (0, 0, 1))
     assert one == same and one != other
+
+
+def test_a_judge_of_few_prompts_among_many_is_warned_of():
+    found = measure(judgements(["ab" * 20], {"all": "ab" * 20, "some": "ab" * 5 + "." * 30}), GAUGE)
+    assert [each for each in found.warnings if "fewer than 30" in each] == [
+        "judges beside people on fewer than 30 prompts, so that their intervals are rough: some (10)"
+    ]
