@@ -8,11 +8,13 @@ statistics are taken of all draws at once.
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from numpy.typing import ArrayLike
 
+Numbers = np.ndarray | Sequence[Any]
+"""Numbers, or rows of numbers, before they are an array."""
 Values = Float64[np.ndarray, "value column"]
 Counts = Float64[np.ndarray, "draw value"]
 PerDraw = Float64[np.ndarray, " draw"]
@@ -72,7 +74,7 @@ def ratio_difference(values: Values, counts: Counts) -> PerDraw:
 
 
 def clustered(
-    values: ArrayLike,
+    values: Numbers,
     clusters: Sequence[Hashable],
     *,
     statistic: Statistic = average,
