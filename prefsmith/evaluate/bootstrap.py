@@ -8,6 +8,7 @@ statistics are taken of all draws at once.
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -123,12 +124,27 @@ def clustered(
 
 def _drawn(table: Values, member: np.ndarray, size: int, statistic: Statistic, draws: int, seed: int) -> PerDraw:
     """The statistic of each draw, in blocks that fit into memory."""
-    generator = np.random.default_rng(seed)
+    alone = len(table) == size  # then `member` numbers the values themselves
     block = max(1, _CELLS // max(len(table), size))
+    if block >= draws:
+        times = _times(size, draws, seed)
+        return statistic(table, times if alone else times[:, member])
+    generator = np.random.default_rng(seed)
     parts = []
     for start in range(0, draws, block):
-        rows = min(block, draws - start)
-        picked = generator.integers(0, size, size=(rows, size)) + np.arange(rows)[:, None] * size
-        times = np.bincount(picked.ravel(), minlength=rows * size).reshape(rows, size)
-        parts.append(statistic(table, times[:, member].astype(np.float64)))
+        times = _counted(generator, size, min(block, draws - start))
+        parts.append(statistic(table, times if alone else times[:, member]))
     return np.concatenate(parts)
+
+
+@lru_cache(maxsize=4)
+def _times(size: int, draws: int, seed: int) -> Counts:
+    """How often each of so many clusters is in each draw. Statistics of the same prompts are of the same draws."""
+    times = _counted(np.random.default_rng(seed), size, draws)
+    times.flags.writeable = False
+    return times
+
+
+def _counted(generator: np.random.Generator, size: int, rows: int) -> Counts:
+    picked = generator.integers(0, size, size=(rows, size)) + np.arange(rows)[:, None] * size
+    return np.bincount(picked.ravel(), minlength=rows * size).reshape(rows, size).astype(np.float64)

@@ -16,7 +16,7 @@ MOST_PLACES = 10
 
 def plain(name: str) -> str:
     """A name on one line, what cannot be printed as escapes: half a character would end in no file of ours."""
-    return excerpt(name, max(len(name), 1))
+    return name if name.isprintable() else excerpt(name, len(name))
 
 
 @dataclass(frozen=True, slots=True)

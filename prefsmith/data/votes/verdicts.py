@@ -82,7 +82,8 @@ class Verdicts:
         if value is not None and not isinstance(value, str):
             what = f"the verdict of {excerpt(annotator)} is {excerpt(repr(value))}, and not a text"
             raise DataError("votes.verdict", what, where=place, fix=_ACCEPTED)
-        named, shown = self.sides.names(value), excerpt(repr(value), 40)
+        named = self.sides.names(value)
+        shown = "" if named else excerpt(repr(value), 40)
         unknown = named is None and value is not None and not _NOTHING.match(value)
         self._pending.append((f"judge {annotator}" if role == "judge" else "people", shown if unknown else "", place))
         if named is None:

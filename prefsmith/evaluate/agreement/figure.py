@@ -122,4 +122,5 @@ class Gauge:
 def _by_prompt(columns: Float64[np.ndarray, "case column"], prompt: Int[np.ndarray, " case"]) -> np.ndarray:
     """Sums of the columns for each prompt."""
     names, member = np.unique(prompt, return_inverse=True)
-    return np.column_stack([np.bincount(member, weights=column, minlength=len(names)) for column in columns.T])
+    sums = [np.bincount(member, weights=column, minlength=len(names)) for column in columns.T]
+    return np.asfortranarray(np.column_stack(sums))  # columns are multiplied one by one, with all draws
