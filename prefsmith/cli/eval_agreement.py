@@ -64,10 +64,12 @@ def lines(agreement: "Agreement") -> Iterator[str]:
     yield f"{agreement.name}: {counted}"
     if whole.people.annotators:
         yield from _people(agreement)
-    if whole.judges:
+    if whole.judges and whole.people.annotators:
         yield from _table(whole.judges)
+    elif whole.judges:
+        yield from _judges_alone(agreement)
     for note in agreement.notes:
-        yield f"  note: {note['count']:,} {note['what']}"
+        yield f"  note: {note['what']}: {note['count']:,}"
     if agreement.refused:
         codes = ", ".join(f"{code} {count:,}" for code, count in agreement.refused.items())
         yield f"  note: {sum(agreement.refused.values()):,} of {agreement.rows:,} rows refused: {codes}"
@@ -108,6 +110,16 @@ def _table(judges: "Sequence[Judge]") -> Iterator[str]:
             rate, same = judge.position.rate, judge.position.consistent
             line += f"  {_bare(rate, '.1%'):>11}  {_bare(same, '.1%'):>14}"
         yield line.rstrip()
+
+
+def _judges_alone(agreement: "Agreement") -> Iterator[str]:
+    """Judges without people: what they said, and how far they agree with each other."""
+    for judge in agreement.whole.judges:
+        votes = ", ".join(f"{name} {count:,}" for name, count in judge.votes.items())
+        yield f"  {_padded(judge.name)} {sum(judge.votes.values()):>6,} votes: {votes}"
+    for each in agreement.between_judges:
+        two = f"{cut(each.first, NAME)} and {cut(each.second, NAME)}"
+        yield f"  {two} agree on {_share(each.agreement)} of {each.agreement.n:,}, kappa {_bare(each.kappa, '.3f')}"
 
 
 def _padded(name: str) -> str:

@@ -78,7 +78,7 @@ def _section(number: int, file: JudgedFile) -> Section:
         facts=_facts(file),
         results=list(results(file)),
         people=people_table(file.whole),
-        judges=judge_table(judges),
+        judges=judge_table(file.whole),
         agreement_plot=_plot(
             f"agreement-{number}", "Agreement with people", "votes that say what people say",
             [*_dots([("people, two by two", file.whole.people.agreement)], hollow=True),

@@ -7,8 +7,8 @@ from prefsmith.report.judged import Figure, Judge, JudgedFile, Rate, Whole
 
 FEW = 30
 """Prompts below which an interval is a rough guess."""
-Cell = tuple[str, str]
-"""What a cell says, and below it its interval and count."""
+Cell = tuple[str, ...]
+"""What a cell says, and below it, a line each, its interval and what it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +39,27 @@ def people_table(whole: Whole) -> Table:
     return Table("People", ("measure", ""), rows if people.annotators else [])
 
 
-def judge_table(judges: Sequence[Judge]) -> Table:
-    """Each judge beside people."""
-    header = ("judge", "votes", "ties", "invalid", "agrees with most people", "without ties", "kappa",
-              "agrees with single votes", "without ties")  # fmt: skip
-    rows = [
+def judge_table(whole: Whole) -> Table:
+    """Each judge beside people; without people, what it said."""
+    header = ("judge", "votes", "ties", "invalid")
+    rows: list[tuple[Cell, ...]] = [
         (
             (judge.name, f"{judge.pairs:,} pairs"),
-            (f"{sum(judge.votes.values()):,}", ""),
-            (f"{judge.votes['tie']:,}", ""),
-            (f"{judge.votes['invalid']:,}", ""),
-            _share(judge.majority),
-            _share(judge.majority_without_ties),
-            _number(judge.kappa),
-            _share(judge.single),
-            _share(judge.single_without_ties),
+            (f"{sum(judge.votes.values()):,}",),
+            (f"{judge.votes['tie']:,}",),
+            (f"{judge.votes['invalid']:,}",),
         )
-        for judge in judges
+        for judge in whole.judges
     ]
-    return Table("Judges", header, rows)
+    if not whole.people.annotators:
+        return Table("Judges", header, rows)
+    header += ("agrees with most people", "without ties", "kappa", "agrees with single votes", "without ties")
+    return Table("Judges", header, [(*row, *_beside(judge)) for row, judge in zip(rows, whole.judges, strict=True)])
+
+
+def _beside(judge: Judge) -> tuple[Cell, ...]:
+    most, plain = _share(judge.majority), _share(judge.majority_without_ties)
+    return most, plain, _number(judge.kappa), _share(judge.single), _share(judge.single_without_ties)
 
 
 def place_table(judges: Sequence[Judge]) -> Table:
@@ -99,25 +101,20 @@ def length_table(file: JudgedFile) -> Table:
 
 def matchup_table(file: JudgedFile) -> Table:
     """Each method beside each opponent, for people and for each judge."""
-    header = ("method", "against", "who", "votes", "win rate", "z to the next", "agrees with people", "without ties")
+    header = ("method", "against", "who", "votes", "win rate", "z to the next")
+    beside = file.whole.people.annotators > 0
     rows: list[tuple[Cell, ...]] = []
     for each in file.matchups:
         for rate in ([each.people] if each.people else []) + list(each.judges):
-            rows.append(((each.method, f"{each.pairs:,} pairs"), (each.against, ""), *_rate_cells(rate)))
-    return Table("Methods", header, rows)
+            agreement = (_share(rate.agreement), _share(rate.agreement_without_ties)) if beside else ()
+            rows.append(((each.method, f"{each.pairs:,} pairs"), (each.against,), *_rate_cells(rate), *agreement))
+    return Table("Methods", (*header, "agrees with people", "without ties") if beside else header, rows)
 
 
 def _rate_cells(rate: Rate) -> tuple[Cell, ...]:
-    votes = rate.wins + rate.losses + rate.ties
     odd = [f"{rate.ties:,} ties"] * (rate.ties > 0) + [f"{rate.invalid:,} invalid"] * (rate.invalid > 0)
-    return (
-        (rate.name or "people", ""),
-        (f"{votes:,}", ", ".join(odd)),
-        _share(rate.win_rate),
-        ("" if rate.z_to_next is None else f"{rate.z_to_next:.2f}", ""),
-        _share(rate.agreement),
-        _share(rate.agreement_without_ties),
-    )
+    z = "" if rate.z_to_next is None else f"{rate.z_to_next:.2f}"
+    return (rate.name or "people",), (f"{rate.wins + rate.losses + rate.ties:,}", *odd), _share(rate.win_rate), (z,)
 
 
 def between_table(file: JudgedFile) -> Table:
@@ -162,19 +159,19 @@ def category_table(file: JudgedFile) -> Table:
 def _share(figure: Figure) -> Cell:
     if figure.value is None:
         return "", figure.why if figure.why and figure.n else ""
-    return f"{100 * figure.value:.1f} %", f"{_ends(figure, 100, '.1f')} {_basis(figure)}".strip()
+    return f"{100 * figure.value:.1f} %", _ends(figure, 100, ".1f"), *_basis(figure)
 
 
 def _number(figure: Figure) -> Cell:
     if figure.value is None:
         return "", figure.why
-    return f"{figure.value:.3f}", f"{_ends(figure, 1, '.3f')} {_basis(figure)}".strip()
+    return f"{figure.value:.3f}", _ends(figure, 1, ".3f"), *_basis(figure)
 
 
-def _basis(figure: Figure) -> str:
+def _basis(figure: Figure) -> Cell:
     """What a figure is of; few prompts are said beside every interval."""
-    few = f", only {figure.prompts} prompt{'s' * (figure.prompts != 1)}" if figure.prompts < FEW else ""
-    return f"n = {figure.n:,}{few}"
+    few = figure.prompts < FEW
+    return f"n = {figure.n:,}", *([f"only {figure.prompts} prompt{'s' * (figure.prompts != 1)}"] if few else [])
 
 
 def _ends(figure: Figure, scale: float, form: str) -> str:
@@ -184,8 +181,8 @@ def _ends(figure: Figure, scale: float, form: str) -> str:
 
 
 def inline(figure: Figure) -> str:
-    share, detail = _share(figure)
-    return f"{share} {detail.partition(' n =')[0]}".strip()
+    """A share and its interval in a sentence."""
+    return " ".join(_share(figure)[:2]).strip()
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -61,7 +61,7 @@ def dot_plot(
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(unit)
         if percent:
-            axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
         described = "; ".join(f"{dot.name}: {dot.value:.3f}" for dot in dots)
         return as_svg(figure, name, title, described)
 

@@ -40,7 +40,7 @@ def test_it_prints_the_main_table_and_writes_evidence_and_page(file, tmp_path, c
     assert "two people agree on 66.7 %" in lines[2]
     gpt = next(line for line in lines if line.startswith("  gpt "))
     assert gpt.split()[1:3] == ["48", "0"] and gpt.endswith("75.0%           50.0%")
-    assert any(line.startswith("  note: 6 verdicts of rule that name no side") for line in lines)
+    assert any(line == "  note: verdicts of rule that name no side, counted as invalid: 6" for line in lines)
     assert any(line.startswith("  warning: only 12 different prompts") for line in lines)
     assert lines[-1] == "the page is eval/agreement-votes/report.html"
     assert (tmp_path / lines[-1].removeprefix("the page is ")).read_text().startswith("<!doctype html>")
@@ -64,6 +64,14 @@ def test_several_files_have_a_section_each_and_an_older_page_is_written_over(fil
     assert status == 0 and "more.jsonl: 1 pairs of answers" in out
     page = (tmp_path / "both/report.html").read_text()
     assert page.index('id="file-1"') < page.index('id="file-2"') and "no annotator in this file is a judge" in page
+
+
+def test_judges_without_people_are_laid_beside_each_other(file, tmp_path, capsys):
+    rows = [{"prompt": str(n), "a": "x", "b": "y", "judges": {"one": "a", "two": "ab"[n % 4 == 0]}} for n in range(40)]
+    (tmp_path / "judges.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    status, out, _ = run(capsys, "judges.jsonl")
+    assert status == 0 and "agrees with people" not in out
+    assert "  one and two agree on 75.0 % [59.8, 85.8] of 40, kappa 0.000" in out.splitlines()
 
 
 def test_bad_rows_stop_it_or_are_counted(file, tmp_path, capsys):

@@ -49,12 +49,22 @@ def test_the_page_says_what_was_measured():
     text = agreement_page(evidence_of(full()))
     plain = words(text)
     assert "40 pairs of answers to 40 prompts" in plain and "2 people, 4 judges" in plain
-    assert "Two people say the same of 75.0 % [59.8, 85.8]" in plain
+    assert "Two people say the same in 75.0 % [59.8, 85.8] of what both judged." in plain
     assert "The place of an answer sways 2 of 2 judges, most of all biased" in plain
     for heading in ("Agreement with people", "People", "Places", "Lengths", "Method against method", "By category"):
         assert heading in plain
     assert "always first : always second" in plain and "20 : 0" in plain and "40 : 0" in plain
     assert POLICY.replace("'", "&#39;") in text or POLICY in text
+
+
+def test_without_people_no_column_is_about_them():
+    plain = words(agreement_page(evidence_of(judgements([], {"judge": "ab" * 20}, methods=[("x", "y")] * 40))))
+    assert "judge 40 pairs 40 0 0" in plain and "win rate" in plain and "agrees with" not in plain
+
+
+def test_few_prompts_are_said_beside_the_interval():
+    few, many = (words(agreement_page(evidence_of(judgements(["ab" * n] * 2, {"judge": "ab" * n})))) for n in (5, 15))
+    assert "100.0 % [72.2, 100.0] n = 10 only 10 prompts" in few and "only 30 prompts" not in many
 
 
 def test_drawings_are_well_formed_have_unique_ids_and_a_table_each():

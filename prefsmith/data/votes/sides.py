@@ -33,7 +33,7 @@ def text_answer(value: object, name: str, notes: Notebook, place: str) -> Answer
     if isinstance(value, bool | int | float):
         # What the annotators saw is not known: "true", "True", or "yes" that a reader of YAML made a truth value of.
         shown = str(value).lower() if isinstance(value, bool) else value
-        what = "answers that are JSON values and not texts: votes on them count, their lengths are unknown"
+        what = "answers that are JSON values and not texts, whose votes count and whose lengths are unknown"
         notes.add(what, f"{place} ({excerpt(name)} is {shown})")
         return Completion(text=""), None
     raise _bad_side(value, name, place)

@@ -100,7 +100,7 @@ class SingleVotes:
             raise _bad_preference(value, place)
         if value not in (1, 2):
             self.notes.add(
-                f"preferences of {excerpt(annotator)} between 1 and 2: read as the side that is nearer", place
+                f"preferences of {excerpt(annotator)} between 1 and 2, read as the side that is nearer", place
             )
         return "a" if value < 1.5 else "b"
 

@@ -88,7 +88,7 @@ class Verdicts:
         self._pending.append((f"judge {annotator}" if role == "judge" else "people", shown if unknown else "", place))
         if named is None:
             self.notes.add(
-                f"verdicts of {excerpt(annotator)} that name no side: counted as invalid", f"{place} ({shown})"
+                f"verdicts of {excerpt(annotator)} that name no side, counted as invalid", f"{place} ({shown})"
             )
         return named or "invalid"
 

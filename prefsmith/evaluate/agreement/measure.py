@@ -158,6 +158,10 @@ def _missing(votes: Ballots, whole: Part, persons: Sequence[int], judges: Sequen
         yield "nobody in this file is a person: judges are laid beside each other, not beside people"
     elif whole.people.agreement.n == 0:
         yield "no pair has votes of two people: how far people agree with each other is not known"
+    if len({judge.pairs for judge in whole.judges}) > 1:
+        fewest, most = (pick(judge.pairs for judge in whole.judges) for pick in (min, max))
+        some = f"judges did not judge the same pairs, but from {fewest:,} to {most:,} of them"
+        yield f"{some}: how they compare may be due to that"
     if not judges:
         yield "no annotator in this file is a judge"
     if persons and not votes.named:

@@ -179,3 +179,8 @@ def test_a_judge_of_few_prompts_among_many_is_warned_of():
     assert [each for each in found.warnings if "fewer than 30" in each] == [
         "judges beside people on fewer than 30 prompts, so that their intervals are rough: some (10)"
     ]
+
+
+def test_judges_of_different_pairs_are_not_ranked_without_a_word():
+    found = measure(judgements(["ab" * 20], {"all": "ab" * 20, "some": "ab" * 15 + "." * 10}), GAUGE)
+    assert any("from 30 to 40 of them" in each for each in found.warnings)
