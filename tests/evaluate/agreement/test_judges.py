@@ -184,3 +184,19 @@ def test_a_judge_of_few_prompts_among_many_is_warned_of():
 def test_judges_of_different_pairs_are_not_ranked_without_a_word():
     found = measure(judgements(["ab" * 20], {"all": "ab" * 20, "some": "ab" * 15 + "." * 10}), GAUGE)
     assert any("from 30 to 40 of them" in each for each in found.warnings)
+
+
+def test_no_verdict_does_not_agree_with_a_tie():
+    found = measure(judgements(["tt", "tt"], {"judge": "-t"}, methods=[("x", "y")] * 2), GAUGE)
+    judge, rate = judge_of(found), found.matchups[0].judges[0]
+    assert (judge.single.hits, judge.single.n) == (rate.agreement.hits, rate.agreement.n) == (2, 4)
+
+
+def test_two_prompts_that_are_all_alike_prove_no_certainty():
+    judge = judge_of(measure(judgements(["aaaa"], {"judge": "aaaa"}, prompts=[0, 0, 1, 1]), GAUGE))
+    assert judge.majority.value == 1 and judge.majority.low == pytest.approx(wilson(2, 2).low)
+
+
+def test_some_pairs_keep_their_prompts():
+    votes = ballots(judgements(["abab"], prompts=[0, 1, 2, 2]))
+    assert votes.of_pairs(np.array([False, False, True, True])).prompts == 1

@@ -280,6 +280,7 @@ def test_llmbar_counts_beside_the_published_ones(shared_data):
         assert [f"{figure.hits:.0f} / {figure.n}" for figure in figures] == list(ast.literal_eval(counts))
 
 
+@pytest.mark.slow
 def test_crowds(shared_data):
     """Thousands of people with a few votes each, and votes without names."""
     lines, found = section(shared_data / "ORACLES_dev.txt", "ukpconvarg"), measured(shared_data, "ukpconvarg_votes")
@@ -299,6 +300,7 @@ def test_crowds(shared_data):
     assert found.between_people == [] and any("not compared two by two" in each for each in found.warnings)
 
 
+@pytest.mark.slow
 def test_crowds_without_names(shared_data):
     lines, found = section(shared_data / "ORACLES_dev.txt", "crowdpareto"), measured(shared_data, "crowdpareto_votes")
     parts = {each.value: each.part for each in found.categories} | {"None": found.whole}
@@ -318,6 +320,7 @@ def test_crowds_without_names(shared_data):
     assert found.between_people == [] and any("no names" in each for each in found.warnings)
 
 
+@pytest.mark.slow
 def test_alpaca_eval(shared_data):
     """No number of it is known from elsewhere: what its rows say adds up."""
     found = measured(shared_data, "alpaca_eval_judgments")

@@ -75,3 +75,10 @@ def test_gaps_without_an_interval_are_not_known():
 
 def test_no_methods_no_table():
     assert measure(judgements(["ab"]), GAUGE).matchups == []
+
+
+def test_a_gap_is_between_methods_of_one_opponent():
+    methods = [("a", "p"), ("b", "p"), ("c", "q"), ("d", "q")]
+    found = measure(judgements(["aabb" * 5], methods=methods * 5), GAUGE).matchups
+    assert [(each.method, each.against) for each in found] == [("a", "p"), ("b", "p"), ("c", "q"), ("d", "q")]
+    assert [each.people.z_to_next is None for each in found] == [False, True, False, True]

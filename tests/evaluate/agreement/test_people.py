@@ -107,3 +107,8 @@ def test_few_prompts_are_warned_of():
     assert any("only 29 different prompts" in each for each in measure(few, GAUGE).warnings)
     assert measure(many, GAUGE).warnings == ["no annotator in this file is a judge"]
     assert any("only 1 different prompt:" in each for each in measure(judgements(["a", "a"]), GAUGE).warnings)
+
+
+def test_invalid_votes_are_no_common_ground_of_two_people():
+    (both,) = measure(judgements(["a--b", "a-ab"]), GAUGE).between_people
+    assert (both.agreement.hits, both.agreement.n) == (2, 2)
