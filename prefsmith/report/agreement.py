@@ -112,12 +112,12 @@ def results(file: JudgedFile) -> Iterator[str]:
         first = f"{on_one_line(known[0].name)} says {said} in {inline(known[0].majority)} of its votes"
         last = f"of {len(known)} judges that is the most, and {on_one_line(known[-1].name)} says it least"
         yield f"{first}." if len(known) == 1 else f"{first}; {last}, in {inline(known[-1].majority)}."
-    swayed = [judge for judge in judges if (rate := _rate_of_places(judge)) is not None and not _holds(rate, CHANCE)]
+    asked = [judge for judge in judges if judge.position is not None and judge.position.consistent.n > 0]
+    swayed = [judge for judge in asked if (rate := _rate_of_places(judge)) is not None and not _holds(rate, CHANCE)]
     if swayed:
         worst = max(swayed, key=lambda judge: abs(_value(judge) - CHANCE))
-        asked = sum(judge.position is not None for judge in judges)
         yield (
-            f"The place of an answer sways {len(swayed)} of {asked} judges, "
+            f"The place of an answer sways {len(swayed)} of {len(asked)} judges, "
             f"most of all {on_one_line(worst.name)}: it votes for the answer shown first in {_value(worst):.1%}."
         )
 

@@ -64,8 +64,8 @@ def _beside(judge: Judge) -> tuple[Cell, ...]:
 
 def place_table(judges: Sequence[Judge]) -> Table:
     """The part that places play for each judge of whom presentations are known."""
-    header = ("judge", "for the first place", "same answer both ways", "right, in order", "right, swapped",
-              "right both ways", "always first : always second", "p of the swap test")  # fmt: skip
+    header = ("judge", "for the first place", "same both ways", "right, in order", "right, swapped",
+              "right both ways", "always first : second", "swap test, p")  # fmt: skip
     rows = [
         (
             (judge.name, ""),

@@ -137,7 +137,8 @@ def _categories(votes: Ballots, gauge: Gauge) -> list[Category]:
 
 
 def _warnings(votes: Ballots, whole: Part, persons: Sequence[int], judges: Sequence[int]) -> list[str]:
-    return [*_few_prompts(whole), *_missing(votes, whole, persons, judges), *_left_out(votes, persons, judges)]
+    missing, left_out = _missing(votes, whole, persons, judges), _left_out(votes, persons, judges)
+    return [*_few_prompts(whole), *_one_way(whole), *missing, *left_out]
 
 
 def _few_prompts(whole: Part) -> Iterator[str]:
@@ -150,6 +151,14 @@ def _few_prompts(whole: Part) -> Iterator[str]:
     if few:
         named = ", ".join(f"{each.name} ({each.majority.prompts})" for each in few[:MOST])
         yield f"judges beside people on fewer than {FEW} prompts, so that their intervals are rough: {named}"
+
+
+def _one_way(whole: Part) -> Iterator[str]:
+    """Rates of the first place that may be due to where the better answers stood."""
+    places = {each.name: each.position for each in whole.judges if each.position is not None}
+    if once := [name for name, place in places.items() if place.consistent.n == 0]:
+        named = ", ".join(once[:MOST])
+        yield f"judges that were shown no pair both ways, so that better answers may have stood first: {named}"
 
 
 def _missing(votes: Ballots, whole: Part, persons: Sequence[int], judges: Sequence[int]) -> Iterator[str]:

@@ -44,6 +44,12 @@ def test_better_answers_that_stand_first_are_no_bias_of_both_orders():
     assert place.rate.value == 0.5
 
 
+def test_a_judge_who_saw_one_order_only_is_warned_of():
+    found = measure(judgements([], both={"once": ["a" * 40, "." * 40], "twice": ["a" * 40] * 2}), GAUGE)
+    (warning,) = (each for each in found.warnings if "both ways" in each)
+    assert warning.endswith("stood first: once")
+
+
 def test_both_orders_by_hand():
     # pairs: right both ways; first place both ways; second place both ways; tie both ways; invalid both ways; one way
     place = place_of(["aabt-a", "abat-."], ["aaataa"])
