@@ -84,6 +84,5 @@ def _dialogue(value: object, name: str, place: str) -> Answer:
 
 def _bad_side(value: object, name: str, place: str) -> DataError:
     what = f"{excerpt(name)} is {excerpt(repr(value))}, and no answer"
-    return DataError(
-        "votes.side", what, where=place, fix="give both answers as the annotators saw them, or drop the row"
-    )
+    fix = "give both answers as the annotators saw them, or drop the row; --skip-bad does"
+    return DataError("votes.side", what, where=place, fix=fix)
