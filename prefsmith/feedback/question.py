@@ -34,9 +34,9 @@ what you judge. Neither the order of the answers nor their length is a reason.
 
 {material}
 
-Think about which answer is better, as briefly as you can. Then end your reply with one line, which is exactly one of \
-these, without anything before or behind it:
+{closing} with one line, which is exactly one of these, without anything before or behind it on that line:
 {lines}"""
+_CLOSINGS = {True: "Think about which answer is better, as briefly as you can. Then end your reply", False: "Reply"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,12 @@ class Asking:
     Args:
         criterion: what makes an answer the better one.
         ties: whether the judge may say that neither is.
+        thinks: whether the judge may give reasons before its verdict.
     """
 
     criterion: str
     ties: bool = True
+    thinks: bool = True
 
     @property
     def letters(self) -> tuple[Letter, ...]:
@@ -71,7 +73,9 @@ class Asking:
 
     def digest(self) -> str:
         """sha256 of everything but the pair that a question is made of."""
-        return _sha256([_TEMPLATE, _mark("request", "{nonce}", ["text"]), self.criterion, self.letters])
+        return _sha256(
+            [_TEMPLATE, _mark("request", "{nonce}", ["text"]), _CLOSINGS[self.thinks], self.criterion, self.letters]
+        )
 
     def content_digest(self, group: Group, order: int) -> str:
         """sha256 of what a presentation shows; it does not depend on the code."""
@@ -103,6 +107,7 @@ class Asking:
         text = _TEMPLATE.format(
             criterion=self.criterion,
             nonce=nonce,
+            closing=_CLOSINGS[self.thinks],
             material="\n\n".join(blocks),
             lines="\n".join(verdict_line(letter, nonce) for letter in self.letters),
         )
