@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from prefsmith.errors import ConfigError
+from prefsmith.files import file_digest
 
 
-def load_function(named: str, where: str) -> Callable[..., Any]:
+def load_function(named: str, where: str) -> tuple[Callable[..., Any], str]:
     """Run a Python file and take a function out of it.
 
     Args:
         named: `file.py:name`.
         where: the setting that names it, for messages.
+
+    Returns:
+        The function, and the sha256 of its file.
 
     Raises:
         ConfigError: there is no such file or function, or the file raises.
@@ -34,4 +38,4 @@ def load_function(named: str, where: str) -> Callable[..., Any]:
     found = getattr(module, name, None)
     if not callable(found):
         raise ConfigError("judge.function_file", f"{file} has no function {name!r}", where=where, fix=fix)
-    return found
+    return found, file_digest(path)

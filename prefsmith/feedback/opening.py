@@ -41,8 +41,8 @@ def open_judge(
         yield _rule(config)
     elif isinstance(config, RewardConfig):
         name = config.name or config.reward
-        reward = load_function(config.reward, "judge.reward")
-        yield ScoreJudge(name, each_answer(name, reward), tie_margin=config.tie_margin)
+        reward, digest = load_function(config.reward, "judge.reward")
+        yield ScoreJudge(name, each_answer(name, reward), tie_margin=config.tie_margin, facts={"digest": digest})
     elif isinstance(config, VotesConfig):
         yield read_votes(Path(config.path).expanduser(), config.name or Path(config.path).name, config.annotator)
     elif isinstance(config, LocalConfig | ServerConfig):
@@ -59,12 +59,12 @@ def open_judge(
 def _rule(config: RuleConfig) -> RuleJudge:
     name = config.name or (f"{config.rule} {config.pattern}" if config.pattern else config.rule)
     if config.pattern is not None:
-        return RuleJudge(
-            name, rules.contains(config.pattern) if config.rule == "contains" else rules.matches(config.pattern)
-        )
+        search = rules.contains if config.rule == "contains" else rules.matches
+        return RuleJudge(name, search(config.pattern))
     if config.rule in ("longer", "shorter"):
         return RuleJudge(name, rules.longer() if config.rule == "longer" else rules.shorter())
-    return RuleJudge(name, load_function(config.rule, "judge.rule"))
+    rule, digest = load_function(config.rule, "judge.rule")
+    return RuleJudge(name, rule, facts={"digest": digest})
 
 
 def _model(config: LocalConfig | ServerConfig, sleep: Callable[[float], object] | None) -> Answering:

@@ -17,10 +17,11 @@ class RuleJudge:
     Args:
         name: the annotator of its votes.
         rule: says `left`, `right` or `tie`; anything else is a vote `invalid`.
+        facts: further facts for a report.
     """
 
-    def __init__(self, name: str, rule: Rule) -> None:
-        self._name, self.rule = name, rule
+    def __init__(self, name: str, rule: Rule, *, facts: Mapping[str, object] | None = None) -> None:
+        self._name, self.rule, self.facts = name, rule, dict(facts or {})
         self._said: dict[Verdict, int] = {}
 
     @property
@@ -41,6 +42,7 @@ class RuleJudge:
         return {
             "kind": "rule",
             "name": self.name,
+            **self.facts,
             "presentations": sum(self._said.values()),
             "without_verdict": {"unreadable": self._said.get("invalid", 0)},
         }
