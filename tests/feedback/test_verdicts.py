@@ -10,7 +10,7 @@ from prefsmith.errors import ConfigError, DataError
 from prefsmith.feedback.verdicts import Journal, Reply, outcomes
 
 FOR_A = Reply("verdict", "A", "I like A.\nVERDICT x: A", 120, 9)
-REFUSED = Reply("refused", None, "No – “ünïcode” \u2028 \ud83d\ude00")
+REFUSED = Reply("refused", None, "Nein, ünïcode \u2028 \U0001f600")
 SURE = Reply("verdict", "TIE", probabilities=(0.25, 0.25, 0.5))
 
 
