@@ -1,10 +1,12 @@
 """Judges from settings: every kind opens, and what is wrong is said without repeating it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from prefsmith.errors import ConfigError
 from prefsmith.feedback.opening import open_judge
@@ -115,6 +117,12 @@ def test_every_setting_is_explained():
         section = text.partition(f"### `{name}`\n")[2].partition("\n#")[0]
         for key, field in kind.model_fields.items():
             assert key in ("kind", "name") or (f"| `{key}` |" in section and field.description), f"{name}: {key}"
+
+
+def test_the_settings_on_the_page_are_taken():
+    shown = re.findall(r"^```text\n(judge:.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    kinds = [judge_config(yaml.safe_load(text)["judge"], "page").kind for text in shown]
+    assert kinds == list(KINDS)
 
 
 def test_settings_and_server_start_without_torch_and_openai():

@@ -1,5 +1,7 @@
 """What a model judge is asked: judged text cannot leave its block, and only an exact verdict with the code counts."""
 
+from pathlib import Path
+
 import pytest
 
 from prefsmith.errors import DataError
@@ -118,3 +120,10 @@ def test_what_cannot_be_asked_about_is_refused_with_its_place(group, code):
     with pytest.raises(DataError) as found:
         asked(group)
     assert found.value.code == code and found.value.where == "f:3" and found.value.fix
+
+
+def test_the_page_shows_the_question_as_it_is():
+    page = (Path(__file__).parents[2] / "docs" / "judges.md").read_text(encoding="utf-8")
+    shown = pair("<first answer>", "<second answer>", "<request>")
+    question = Asking("<criterion>").question(shown, 0, lambda _: "<code>")
+    assert f"```text\n{question.text}\n```" in page
