@@ -14,7 +14,7 @@ BLOCK = r"\[begin {what} ([0-9a-f]{{12}})\]\n(.*?)\n\[end {what} \1\]"
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as the server got it."""
+    """A request as the server got it; names of headers are in lower case."""
 
     number: int
     headers: dict[str, str]
@@ -98,7 +98,7 @@ def serving(answer: Callable[[Asked], Answer]) -> Iterator[Stub]:
         def do_POST(self):
             data = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
-                one = Asked(len(asked), dict(self.headers.items()), data)
+                one = Asked(len(asked), {name.lower(): value for name, value in self.headers.items()}, data)
                 asked.append(one)
             given = answer(one)
             if given.seconds:

@@ -370,8 +370,8 @@ class TestKey:
     def test_it_is_sent_and_not_kept(self, judging, caplog, capsys):
         with serving(lambda asked: said(f"Your key is {CANARY}.\n{asked.verdict('A')}")) as stub:
             judging(stub, pairs(2), key_variable="JUDGE_KEY")
-        assert {asked.headers["Authorization"] for asked in stub.asked} == {f"Bearer {CANARY}"}
-        assert not {"OpenAI-Organization", "OpenAI-Project"} & stub.asked[0].headers.keys()
+        assert {asked.headers["authorization"] for asked in stub.asked} == {f"Bearer {CANARY}"}
+        assert not {"openai-organization", "openai-project"} & stub.asked[0].headers.keys()
         kept = self.found_in(judging, caplog, capsys)
         assert "Your key is [key]" in kept and "CANARY" not in kept
 
@@ -394,7 +394,7 @@ class TestKey:
     def test_without_its_name_no_key_is_sent(self, judging):
         with serving(prefers("good")) as stub:
             judging(stub, pairs(1))
-        assert "Authorization" not in stub.asked[0].headers and "OTHER" not in str(stub.asked[0].headers)
+        assert "authorization" not in stub.asked[0].headers and "OTHER" not in str(stub.asked[0].headers)
 
     @pytest.mark.parametrize("value", [None, "", f"{CANARY}\n", f" {CANARY}", "ключ"])
     def test_one_that_is_missing_or_no_key_is_named_by_its_variable(self, judging, monkeypatch, value):
