@@ -48,6 +48,7 @@ class AskedJudge:
     ) -> None:
         self._name, self.model, self.asking, self.journal, self.say = name, model, asking, journal, say
         self._given: dict[str, Reply] = {}
+        self._identity = json.dumps([name, dict(model.identity())], sort_keys=True)
 
     @property
     def name(self) -> str:
@@ -114,5 +115,4 @@ class AskedJudge:
 
     def _key(self, group: Group, order: int) -> str:
         asked = self.asking.content_digest(group, order)
-        parts = json.dumps([self.name, dict(self.model.identity()), asked], sort_keys=True)
-        return hashlib.sha256(parts.encode()).hexdigest()
+        return hashlib.sha256(f"{self._identity} {asked}".encode()).hexdigest()

@@ -21,13 +21,23 @@ class RecordedJudge:
         judged: pairs with their votes.
         annotator: take this one's votes alone.
         place: the file, for messages.
+        facts: further facts for a report, such as a digest of the file.
 
     Raises:
         DataError: there is no vote, or none of this annotator.
     """
 
-    def __init__(self, name: str, judged: Iterable[Group], *, annotator: str | None = None, place: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        judged: Iterable[Group],
+        *,
+        annotator: str | None = None,
+        place: str = "",
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
         self._name, self.place = name, place
+        self.facts = {"annotator": annotator, **(facts or {})}
         self._votes: dict[_Key, tuple[Vote, ...]] = {}
         heard: set[str] = set()
         for group in judged:
@@ -71,6 +81,7 @@ class RecordedJudge:
         return {
             "kind": "votes",
             "name": self.name,
+            **self.facts,
             "presentations": self._found,
             "pairs_without_votes": self._missing,
         }
@@ -84,9 +95,9 @@ def read_votes(path: Path, name: str, annotator: str | None) -> RecordedJudge:
     """
     from prefsmith.data.votes.read import read_judgements
 
-    return RecordedJudge(
-        name, (pair.group for pair in read_judgements(path).pairs), annotator=annotator, place=str(path)
-    )
+    read = read_judgements(path)
+    groups, facts = (pair.group for pair in read.pairs), {"digest": read.digest}
+    return RecordedJudge(name, groups, annotator=annotator, place=str(path), facts=facts)
 
 
 def _key(group: Group, order: tuple[int, int]) -> _Key:

@@ -23,7 +23,7 @@ from prefsmith.feedback.patience import Patience, asked_wait
 from prefsmith.feedback.question import Asking, NonceSource, Question, random_nonce
 from prefsmith.feedback.settings import ServerConfig
 from prefsmith.feedback.threads import as_they_come
-from prefsmith.feedback.verdicts import Reply
+from prefsmith.feedback.verdicts import KEPT, Reply
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -66,6 +66,7 @@ class Server:
         self._patience = Patience(config.retries)
         self._stop = threading.Event()
         self._sleep = sleep or self._stop.wait
+        self._failures = 0  # questions in a row that came to nothing
 
     @property
     def nonce_source(self) -> NonceSource:
@@ -96,7 +97,7 @@ class Server:
         if not questions:
             return
         self._stop.clear()
-        failures, stopped = 0, None
+        stopped: BaseException | None = None
         with self._client() as client:
             ask = partial(self._ask, client, asking)
             for number, future in as_they_come(ask, questions, self.config.concurrency, self._stop):
@@ -104,8 +105,8 @@ class Server:
                 if problem is None:
                     reply = future.result()
                     yield number, reply
-                    failures = failures + 1 if reply.outcome in ("unanswered", "rejected") else 0
-                    problem = _too_many(failures, reply, self.config)
+                    self._failures = 0 if reply.outcome in KEPT else self._failures + 1
+                    problem = _too_many(self._failures, reply, self.config)
                 if problem is not None and stopped is None:
                     stopped = problem
                     self._stop.set()  # what is under way is still read, but not tried again
