@@ -96,7 +96,7 @@ def read_votes(path: Path, name: str, annotator: str | None) -> RecordedJudge:
     from prefsmith.data.votes.read import read_judgements
 
     read = read_judgements(path)
-    groups, facts = (pair.group for pair in read.pairs), {"digest": read.digest}
+    groups, facts = (pair.group for pair in read.pairs), {"digest": dict(read.digest)}
     return RecordedJudge(name, groups, annotator=annotator, place=str(path), facts=facts)
 
 
