@@ -168,8 +168,10 @@ class Server:
         """The named key, or none; nothing that the environment holds for another server."""
         import openai
 
+        lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+        others = ["OpenAI-Organization", "OpenAI-Project", *(line.partition(":")[0].strip() for line in lines)]
         key = f"Bearer {client.api_key}" if self.config.key_variable else openai.Omit()
-        return {"Authorization": key, "OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
+        return {**{name: openai.Omit() for name in others if name}, "Authorization": key}
 
     @contextmanager
     def _client(self) -> "Iterator[OpenAI]":
@@ -237,7 +239,7 @@ def _status_failure(
 ) -> Reply | _Failure:
     """What a status other than 2xx means."""
     fields = body if isinstance(body, Mapping) else {}
-    code, message = str(fields.get("code")), fields.get("message")
+    code, message = str(fields.get("code")), fields.get("message") or fields.get("detail")
     if code in ("content_filter", "content_policy_violation"):
         return Reply("refused", None, hide(f"status {status}, {code}"))
     # A server that refuses a key may repeat it, whole or in part.
