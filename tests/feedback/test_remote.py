@@ -1,6 +1,8 @@
 """A server as a judge, against a server on this machine whose every answer the test decides."""
 
 import logging
+import subprocess
+import sys
 import threading
 import traceback
 
@@ -184,6 +186,38 @@ def judging_at_same_place(judging, server, before, groups):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("prefsmith.feedback.settings.ServerConfig.place", property(lambda _: place))
         return judging(server, groups)
+
+
+CHILD = """
+import sys, yaml
+from pathlib import Path
+from prefsmith.feedback.opening import open_judge
+from prefsmith.feedback.settings import judge_config
+from prefsmith.records import Completion, Group
+settings, journal, count = yaml.safe_load(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+groups = [Group(f"row {n}", f"f:{n}", f"Question {n}", (Completion(f"good {n}"), Completion(f"poor {n}")))
+          for n in range(count)]
+with open_judge(judge_config(settings, "test"), journal=journal) as judge:
+    judge.votes(groups)
+"""
+
+
+def test_a_process_that_is_killed_half_way_costs_one_question(judging):
+    children = []
+
+    def answer(asked):
+        if asked.number == 5:
+            children[0].kill()
+            children[0].wait()
+        return prefers("good")(asked)
+
+    with serving(answer) as stub:
+        settings = f'{{kind: server, url: "{stub.url}", model: m, concurrency: 1}}'
+        children.append(subprocess.Popen([sys.executable, "-c", CHILD, settings, str(judging.journal), "5"]))
+        assert children[0].wait(60) == -9 and len(stub.asked) == 6
+        assert verdicts(judging(stub, pairs(5))) == ["lr"] * 5
+        again = [asked.text.replace(asked.nonce, "") for asked in stub.asked]
+    assert len(again) == 11 and again[5] == again[6] and len(set(again)) == 10
 
 
 def test_nobody_there_stops_the_run(judging):
