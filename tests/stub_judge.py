@@ -1,4 +1,4 @@
-"""A server of chat completions for tests, whose every answer the test decides."""
+"""A server of chat completions for tests, whose every answer the test decides, and runs of a judge that asks it."""
 
 import json
 import re
@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prefsmith.feedback.opening import open_judge
+from prefsmith.feedback.settings import judge_config
+from prefsmith.records import Completion, Group
 
 BLOCK = r"\[begin {what} ([0-9a-f]{{12}})\]\n(.*?)\n\[end {what} \1\]"
 
@@ -129,3 +133,32 @@ def serving(answer: Callable[[Asked], Answer]) -> Iterator[Stub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def pairs(count, better="good", worse="poor"):
+    """Pairs whose first completion is the better one."""
+    return [
+        Group(f"row {n}", f"f:{n}", f"Question {n}", (Completion(f"{better} {n}"), Completion(f"{worse} {n}")))
+        for n in range(count)
+    ]
+
+
+class Judging:
+    """Runs of a judge at a stub, with waits and messages on record."""
+
+    def __init__(self, folder):
+        self.journal, self.waits, self.messages = folder / "run" / "verdicts.jsonl", [], []
+
+    def __call__(self, stub, groups, **settings):
+        settings = {"kind": "server", "url": stub.url, "model": "m", "concurrency": 1, "timeout": 5, **settings}
+        config = judge_config(settings, "test")
+        with open_judge(config, journal=self.journal, say=self.messages.append, sleep=self.waits.append) as self.judge:
+            return self.judge.votes(groups)
+
+    @property
+    def counts(self):
+        return {reason: count for reason, count in self.judge.describe()["without_verdict"].items() if count}
+
+
+def verdicts(votes):
+    return ["".join(vote.verdict[0] for vote in both) for both in votes]

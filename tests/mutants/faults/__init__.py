@@ -1,7 +1,7 @@
 """Faults as people make them: a sign, a missing factor, a mean for a sum, a reference forgotten."""
 
 from mutants.fault import Fault
-from mutants.faults import data, listwise, model, pairwise, processes, reference_free, speed, train, unpaired
+from mutants.faults import data, judges, listwise, model, pairwise, processes, reference_free, speed, train, unpaired
 
 FAULTS: tuple[Fault, ...] = (
     *pairwise.FAULTS,
@@ -13,4 +13,5 @@ FAULTS: tuple[Fault, ...] = (
     *train.FAULTS,
     *speed.FAULTS,
     *processes.FAULTS,
+    *judges.FAULTS,
 )

@@ -4,6 +4,7 @@ from mutants.fault import Fault
 
 QUESTION = ("tests/feedback/test_question.py",)
 REMOTE = ("tests/feedback/test_remote.py",)
+KEY = ("tests/feedback/test_judge_key.py",)
 VERDICTS = ("tests/feedback/test_verdicts.py",)
 JUDGES = ("tests/feedback/test_judges.py",)
 PATIENCE = ("tests/feedback/test_patience.py",)
@@ -50,14 +51,14 @@ FAULTS = (
         "feedback/remote.py",
         'return text.replace(key, "[key]") if key else text',
         "return text",
-        REMOTE,
+        KEY,
     ),
     Fault(
         "a judge without a named key is sent the one of another server",
         "feedback/remote.py",
         'if self.config.key_variable else openai.Omit()',
         'if client.api_key else openai.Omit()',
-        REMOTE,
+        KEY,
     ),
     Fault(
         "a question that came to nothing is never asked again",
