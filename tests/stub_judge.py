@@ -148,11 +148,12 @@ class Judging:
 
     def __init__(self, folder):
         self.journal, self.waits, self.messages = folder / "run" / "verdicts.jsonl", [], []
+        self.sleep = self.waits.append
 
     def __call__(self, stub, groups, **settings):
         settings = {"kind": "server", "url": stub.url, "model": "m", "concurrency": 1, "timeout": 5, **settings}
         config = judge_config(settings, "test")
-        with open_judge(config, journal=self.journal, say=self.messages.append, sleep=self.waits.append) as self.judge:
+        with open_judge(config, journal=self.journal, say=self.messages.append, sleep=self.sleep) as self.judge:
             return self.judge.votes(groups)
 
     @property

@@ -128,11 +128,14 @@ class Server:
             if not came.again:
                 return Reply("rejected", text=came.why)
             seconds = self._patience.wait(attempt, came.asked, random.random())
-            if seconds is None or self._stop.is_set():
-                if not came.reached and not self._stop.is_set():
-                    raise _gone(came.why, self.config)
+            if seconds is not None and not self._stop.is_set():
+                self._sleep(seconds)
+            if self._stop.is_set():
                 return Reply("unanswered", text=came.why)
-            self._sleep(seconds)
+            if seconds is None and not came.reached:
+                raise _gone(came.why, self.config)
+            if seconds is None:
+                return Reply("unanswered", text=came.why)
 
     def _attempt(self, client: "OpenAI", question: Question, asking: Asking) -> Reply | _Failure:
         import openai

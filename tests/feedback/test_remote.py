@@ -230,6 +230,15 @@ def test_a_wrong_key_or_model_ends_at_once(judging, status, code):
     assert found.value.code == code and len(stub.asked) == 1 and found.value.fix
 
 
+def test_a_run_that_stops_does_not_wait_for_those_who_wait(judging):
+    """One question is told to wait a minute, another that the key is wrong."""
+    judging.sleep = None
+    with serving(lambda asked: failed(429, retry_after="60") if asked.number == 0 else failed(401)) as stub:
+        with pytest.raises(ConfigError, match=r"judge\.key"):
+            judging(stub, pairs(5), concurrency=2)
+        assert len(stub.asked) == 2
+
+
 def test_a_redirect_is_not_followed(judging):
     with serving(prefers("good")) as other:
         away = Answer({}, 307, {"Location": f"{other.url}/chat/completions"})
