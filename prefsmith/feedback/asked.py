@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from prefsmith.feedback.judge import ORDERS, presented
 from prefsmith.feedback.question import VERDICTS, Asking, NonceSource, Question
@@ -11,6 +11,7 @@ from prefsmith.feedback.verdicts import KEPT, Journal, Reply, outcomes
 from prefsmith.records import Group, Vote
 
 
+@runtime_checkable
 class Answering(Protocol):
     """A model that answers questions: on this machine, or behind a URL."""
 

@@ -220,17 +220,17 @@ def _read(text: str, question: Question, asking: Asking, hide: Callable[[str], s
         message, finish = choice["message"], choice.get("finish_reason")
         content, refusal = message.get("content"), message.get("refusal")
         usage = data.get("usage") or {}
-        counts = [_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+        read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return None
     if not isinstance(content, str | None) or not isinstance(refusal, str | None):
         return None
     if refusal or finish == "content_filter":
-        return Reply("refused", None, hide(refusal or content or "content filter"), *counts)
+        return Reply("refused", None, hide(refusal or content or "content filter"), read, written)
     if finish == "length":
-        return Reply("cut", None, hide(content or ""), *counts)
+        return Reply("cut", None, hide(content or ""), read, written)
     letter = asking.read(content or "", question.nonce)
-    return Reply("verdict" if letter else "unreadable", letter, hide(content or ""), *counts)
+    return Reply("verdict" if letter else "unreadable", letter, hide(content or ""), read, written)
 
 
 def _count(value: object) -> int | None:

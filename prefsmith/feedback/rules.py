@@ -54,7 +54,7 @@ class RuleJudge:
             said = self.rule(prompt_text(group), left, right)
         except Exception as error:
             raise failed(self.name, error, group) from error
-        verdict: Verdict = said if said in ("left", "right", "tie") else "invalid"  # type: ignore[assignment]
+        verdict: Verdict = said if said in ("left", "right", "tie") else "invalid"
         self._said[verdict] = self._said.get(verdict, 0) + 1
         return Vote(0, 1, verdict, self.name)
 
