@@ -126,8 +126,10 @@ def open_local(config: LocalConfig) -> LocalModel:
     Raises:
         ConfigError: nothing is there, or it cannot be loaded.
     """
-    named = ModelConfig(path=config.model, device=config.device, trust_remote_code=config.trust_remote_code)
-    if (Path(config.model).expanduser() / "adapter_config.json").is_file():
+    folder = Path(config.model).expanduser()
+    origin = str(folder) if folder.exists() else config.model
+    named = ModelConfig(path=origin, device=config.device, trust_remote_code=config.trust_remote_code)
+    if (folder / "adapter_config.json").is_file():
         loaded, model = load_adapted(named)
     else:
         loaded = load(named)

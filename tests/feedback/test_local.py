@@ -6,18 +6,22 @@ import pytest
 import torch
 from tiny import CHATML, byte_tokenizer, stirred, tiny_llama
 
+from prefsmith.config import AdapterConfig, ModelConfig
 from prefsmith.data.encode import Encoder
 from prefsmith.data.render import Renderer
 from prefsmith.feedback.asked import AskedJudge
 from prefsmith.feedback.local import LocalModel, reply_of
 from prefsmith.feedback.opening import open_judge
 from prefsmith.feedback.question import Asking, derived_nonce, verdict_line
-from prefsmith.feedback.settings import judge_config
+from prefsmith.feedback.settings import CRITERION, judge_config
 from prefsmith.feedback.verdicts import Journal
+from prefsmith.model import adapters
+from prefsmith.model.load import load
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.records import Completion, Group
 
 ASKING = Asking("The better answer is about cats.", thinks=False)
+ASKED = Asking(CRITERION, thinks=False)
 LONGEST = 4096
 
 
@@ -91,8 +95,11 @@ def test_a_question_that_is_too_long_is_not_cut_but_invalid():
     lengths = [len(tokenizer(ASKING.question(group, 0, derived_nonce).text).input_ids) for group in pairs(3)]
     assert lengths[0] < lengths[2]
     judge = judge_of(made(max_length=(lengths[0] + lengths[2]) // 2 + 40)[0], messages=messages)
-    verdicts = [[vote.verdict for vote in both] for both in judge.votes(pairs(3))]
-    assert verdicts[2] == ["invalid"] * 2 and "invalid" not in verdicts[0]
+    replies = judge.replies(pairs(3)[::-1])
+    assert [reply.outcome for reply in replies[0]] == ["rejected"] * 2
+    assert [vote.verdict for vote in judge.votes(pairs(3)[::-1])[0]] == ["invalid"] * 2
+    for reply, alone in zip(replies[2], judge_of(made()[0]).replies(pairs(1))[0], strict=True):
+        assert reply.probabilities == pytest.approx(alone.probabilities, abs=1e-4)  # and the others get their own
     assert judge.describe()["without_verdict"]["rejected"] >= 2 and "longer than the model reads" in messages[0]
 
 
@@ -126,14 +133,43 @@ def test_the_likeliest_verdict_counts_and_two_that_are_equal_are_none(nats, verd
     assert reply.probabilities[0] / reply.probabilities[1] == pytest.approx(math.exp(nats[0] - nats[1]))
 
 
+def opened(folder, template, longest, messages):
+    """A judge from a folder, and its votes on two pairs."""
+    tokenizer = byte_tokenizer(chat_template=template)
+    model = stirred(tiny_llama(len(tokenizer), max_position_embeddings=longest), std=0.6)
+    model.save_pretrained(folder / "judge")
+    tokenizer.save_pretrained(folder / "judge")
+    values = {"kind": "local", "model": str(folder / "judge"), "device": "cpu"}
+    with open_judge(judge_config(values, "test"), journal=folder / "v.jsonl", say=messages.append) as judge:
+        return judge, judge.votes(pairs(2))
+
+
+def test_an_adapters_folder_opens_as_the_two_together(tmp_path):
+    opened(tmp_path, CHATML, LONGEST, [])
+    base = load(ModelConfig(path=str(tmp_path / "judge"), device="cpu"))
+    model = adapters.attach(base.model, AdapterConfig(kind="lora"), seed=0)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.5, generator=torch.Generator().manual_seed(1))
+    adapters.save(model, tmp_path / "adapter")
+    values = {"kind": "local", "model": str(tmp_path / "adapter"), "device": "cpu"}
+    with open_judge(judge_config(values, "test")) as judge:
+        found = judge.replies(pairs(2))
+    together = LocalModel(Frozen(Scorer(model.eval(), "padded")), made()[0].encoder, "x")
+    expected = judge_of(together, ASKED).replies(pairs(2))
+    for both, other in zip(found, expected, strict=True):
+        for reply, wanted in zip(both, other, strict=True):
+            assert reply.probabilities == pytest.approx(wanted.probabilities, abs=1e-4)
+
+
+def test_a_folder_whose_model_reads_less_than_a_question_gives_no_verdict(tmp_path):
+    messages = []
+    _, votes = opened(tmp_path, CHATML, 256, messages)
+    assert {vote.verdict for both in votes for vote in both} == {"invalid"} and "longer" in messages[0]
+
+
 @pytest.mark.parametrize("template", [CHATML, None], ids=["chat template", "plain text"])
 def test_a_folder_opens(tmp_path, template):
-    tokenizer = byte_tokenizer(chat_template=template)
-    model = stirred(tiny_llama(len(tokenizer), max_position_embeddings=LONGEST), std=0.6)
-    model.save_pretrained(tmp_path / "judge")
-    tokenizer.save_pretrained(tmp_path / "judge")
-    values = {"kind": "local", "model": str(tmp_path / "judge"), "device": "cpu"}
-    with open_judge(judge_config(values, "test"), journal=tmp_path / "v.jsonl") as judge:
-        votes = judge.votes(pairs(2))
+    judge, votes = opened(tmp_path, template, LONGEST, [])
     assert judge.name == "judge" and {vote.verdict for both in votes for vote in both} <= {"left", "right", "tie"}
     assert judge.describe()["kind"] == "local" and judge.describe()["presentations"] == 4

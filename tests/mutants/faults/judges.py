@@ -8,6 +8,7 @@ KEY = ("tests/feedback/test_judge_key.py",)
 VERDICTS = ("tests/feedback/test_verdicts.py",)
 JUDGES = ("tests/feedback/test_judges.py",)
 PATIENCE = ("tests/feedback/test_patience.py",)
+LOCAL = ("tests/feedback/test_local.py",)
 OPENING = ("tests/feedback/test_opening.py",)
 
 FAULTS = (
@@ -150,5 +151,40 @@ FAULTS = (
         'what = f"judge.{key}: {message}" if key else message',
         'what = f"judge.{key}: {message}, not {error.errors()[0][\'input\']}" if key else message',
         OPENING,
+    ),
+    Fault(
+        "a local judge counts the mean of a verdict's tokens, which favours long ones",
+        "feedback/local.py",
+        "float(part.sum())",
+        "float(part.mean())",
+        LOCAL,
+    ),
+    Fault(
+        "a question to a local judge is cut where it is too long",
+        "feedback/local.py",
+        'truncation="drop"',
+        'truncation="keep_end"',
+        LOCAL,
+    ),
+    Fault(
+        "a local judge draws its codes, and says something else in every run",
+        "feedback/local.py",
+        "return derived_nonce",
+        "return lambda _: __import__('secrets').token_hex(6)",
+        LOCAL,
+    ),
+    Fault(
+        "replies of a local judge go to other questions",
+        "feedback/local.py",
+        "yield there[member][0], reply_of(nats, asking)",
+        "yield start + member, reply_of(nats, asking)",
+        LOCAL,
+    ),
+    Fault(
+        "a local judge takes the least likely verdict",
+        "feedback/local.py",
+        "    highest = max(nats)\n",
+        "    highest = min(nats)\n",
+        LOCAL,
     ),
 )  # fmt: skip
