@@ -12,7 +12,7 @@ from prefsmith.data.rejects import Rejects
 from prefsmith.data.rows import Row
 from prefsmith.data.schema import SYNONYMS, Schema, recognise
 from prefsmith.errors import DataError
-from prefsmith.records import Group
+from prefsmith.records import Group, Message
 
 
 def read_prompts(path: str | Path, *, limit: int | None = None) -> list[Group]:
@@ -37,6 +37,13 @@ def read_prompts(path: str | Path, *, limit: int | None = None) -> list[Group]:
     return list(islice(different, limit))
 
 
+def in_turns(prompt: str | tuple[Message, ...]) -> str | tuple[Message, ...]:
+    """A prompt that is a dialogue in text as its turns; every other one as it is."""
+    if isinstance(prompt, str) and dialogue.is_dialogue(prompt) and (turns := dialogue.in_turns(prompt, ())):
+        return turns[0]
+    return prompt
+
+
 def _schema(first: Row) -> Schema:
     try:
         return recognise(first, "auto", {})
@@ -50,9 +57,6 @@ def _schema(first: Row) -> Schema:
 
 def _group(row: Row, schema: Schema) -> Group:
     if schema.format == "prompt":
-        prompt = Cells(row, schema, Counter()).content("prompt")
-        if isinstance(prompt, str) and dialogue.is_dialogue(prompt) and (turns := dialogue.in_turns(prompt, ())):
-            prompt = turns[0]
-        return Group(row.source, row.source, prompt, ())
+        return Group(row.source, row.source, in_turns(Cells(row, schema, Counter()).content("prompt")), ())
     group = parse_row(row, schema, Counter())
     return Group(group.id, group.source, group.prompt, (), tools=group.tools)

@@ -46,7 +46,13 @@ class Answer:
 
 
 def draw(
-    model: Frozen, encoder: Encoder, groups: Sequence[Group], sampling: Sampling, *, per_prompt: int = 1
+    model: Frozen,
+    encoder: Encoder,
+    groups: Sequence[Group],
+    sampling: Sampling,
+    *,
+    per_prompt: int = 1,
+    first: int = 0,
 ) -> list[Answer]:
     """Sample answers to the prompts of some rows.
 
@@ -56,6 +62,7 @@ def draw(
         groups: whose prompts are asked; their own completions are not looked at.
         sampling: how.
         per_prompt: answers to each.
+        first: number of the first of these prompts, where others were asked before.
 
     Returns:
         The answers, those to one prompt side by side, in the order of the groups.
@@ -66,7 +73,7 @@ def draw(
     prompts = [encoder.prompt_ids(group, room=sampling.max_new_tokens) for group in groups]
     with model.looking() as scorer:
         drawn = scorer.within(
-            lambda: generate(scorer.model, prompts, sampling, ends=encoder.ends, per_prompt=per_prompt)
+            lambda: generate(scorer.model, prompts, sampling, ends=encoder.ends, per_prompt=per_prompt, first=first)
         )
     answers = []
     for group, prompt, samples in zip(groups, prompts, drawn, strict=True):

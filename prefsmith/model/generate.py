@@ -31,6 +31,10 @@ from prefsmith.errors import ConfigError
 from prefsmith.model.adapters import unwrapped
 from prefsmith.model.attention import FOREST
 
+COLDEST = 1e-30
+"""Temperature below which nothing changes: no two logits in float32 are so near that the less likely one is drawn.
+Divided by much less, they would overflow to one infinity, and the first of them would win."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -88,6 +92,7 @@ def generate(
     *,
     ends: Collection[int],
     per_prompt: int = 1,
+    first: int = 0,
 ) -> list[list[Sample]]:
     """Draw answers to prompts.
 
@@ -97,6 +102,7 @@ def generate(
         sampling: how.
         ends: ids that end an answer; may be none, then every answer has `max_new_tokens`.
         per_prompt: answers to each prompt.
+        first: number of the first of these prompts: asked in parts, they have the noise that they have together.
 
     Returns:
         For each prompt its answers.
@@ -108,7 +114,7 @@ def generate(
         for start in range(0, len(order), sampling.batch_size):
             members = order[start : start + sampling.batch_size]
             asked = [tuple(prompts[rows[row][0]]) for row in members]
-            seeds = [_seed(sampling.seed, *rows[row]) for row in members]
+            seeds = [_seed(sampling.seed, first + rows[row][0], rows[row][1]) for row in members]
             for row, sample in zip(members, _batch(model, asked, seeds, sampling, frozenset(ends)), strict=True):
                 drawn[row] = sample
     return [[drawn[prompt * per_prompt + number] for number in range(per_prompt)] for prompt in range(len(prompts))]
@@ -149,7 +155,7 @@ def _processors(sampling: Sampling, seeds: Sequence[int], device: torch.device) 
     if sampling.temperature == 0:
         return processors
     if sampling.temperature != 1:
-        processors.append(TemperatureLogitsWarper(float(sampling.temperature)))
+        processors.append(TemperatureLogitsWarper(max(float(sampling.temperature), COLDEST)))
     if sampling.top_p < 1:
         processors.append(TopPLogitsWarper(sampling.top_p))
     processors.append(_Draw(seeds, device))

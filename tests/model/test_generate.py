@@ -50,6 +50,25 @@ def test_top_p_keeps_the_likeliest_and_scales_them_up():
     assert_drawn_from(first_tokens(model, Sampling(max_new_tokens=1, top_p=0.6, batch_size=DRAWS)), expected)
 
 
+@pytest.mark.parametrize("temperature", [1e-5, 1e-40, 5e-324])
+def test_temperatures_near_zero_take_the_likeliest_token_too(temperature):
+    model = tiny_llama(std=0.6)
+    coldest = generate(model, PROMPTS, Sampling(max_new_tokens=6, temperature=temperature), ends=())
+    assert coldest == generate(model, PROMPTS, Sampling(max_new_tokens=6, temperature=0), ends=())
+
+
+def test_prompts_asked_in_parts_have_the_noise_that_they_have_together():
+    model = tiny_llama(std=0.4)
+    together = generate(model, PROMPTS, Sampling(max_new_tokens=9), ends=(2,), per_prompt=2)
+    parts = [
+        generate(model, PROMPTS[start : start + 1], Sampling(max_new_tokens=9), ends=(2,), per_prompt=2, first=start)[0]
+        for start in range(3)
+    ]
+    assert parts == together
+    again = generate(model, [PROMPTS[0]] * 2, Sampling(max_new_tokens=9), ends=(2,))
+    assert again[0] != again[1]  # the same prompt in two places has noise of its own in each
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_a_sample_does_not_depend_on_what_runs_beside_it(batch_size):
     model = tiny_llama(std=0.4)

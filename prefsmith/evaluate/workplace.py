@@ -1,0 +1,154 @@
+"""A folder in which a program keeps what it has done, so that a killed one goes on behind it and does nothing twice."""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from prefsmith.errors import ConfigError, DataError, TrainingError
+from prefsmith.files import sync_folder, write_durably
+
+SETTINGS = "settings.json"
+Row = dict[str, object]
+
+
+class Workplace:
+    """The folder of one program, while the context is open.
+
+    Args:
+        folder: made where it does not exist.
+        settings: what the program computes, as JSON has it. A folder of a program with others is refused.
+
+    Raises:
+        ConfigError: another process works in it, it holds something else, or it was begun with other settings.
+        TrainingError: the disk is full or fails.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+        self.folder = folder
+        self._lock = _locked(folder)
+        try:
+            self._claim({"settings": json.loads(json.dumps(settings))})
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> "Workplace":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    def rows(self, name: str) -> list[Row]:
+        """The rows of a file that were kept so far; none where there is no such file.
+
+        A last line that a crash left half written is cut off: what it was about is done again.
+
+        Raises:
+            DataError: a line before the last is damaged.
+        """
+        path = self.folder / name
+        if not path.exists():
+            return []
+        data = path.read_bytes()
+        *lines, torn = data.split(b"\n")
+        if torn:
+            with path.open("r+b") as file:
+                file.truncate(len(data) - len(torn))
+        return [_parsed(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+
+    def keep(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Add rows to a file; they are on the disk when this returns.
+
+        Raises:
+            TrainingError: the disk is full or fails.
+        """
+        path = self.folder / name
+        try:
+            new = not path.exists()
+            with path.open("ab") as file:
+                file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            if new:
+                sync_folder(self.folder)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file anew.
+
+        Raises:
+            TrainingError: the disk is full or fails.
+        """
+        path = self.folder / name
+        try:
+            write_durably(path, text.encode())
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return path
+
+    def _claim(self, settings: Row) -> None:
+        path = self.folder / SETTINGS
+        if not path.exists():
+            if any(each.name != "LOCK" for each in self.folder.iterdir()):
+                what, fix = "the folder holds something else", "give another one with --out"
+                raise ConfigError("evaluate.folder", what, where=str(self.folder), fix=fix)
+            self.write(SETTINGS, json.dumps(settings, indent=1) + "\n")
+            return
+        try:
+            before = json.loads(path.read_bytes())["settings"]
+            changed = sorted(_differing(before, settings["settings"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            what, fix = "the settings of what is in this folder cannot be read", "give another folder with --out"
+            raise ConfigError("evaluate.folder", what, where=str(path), fix=fix) from error
+        if changed:
+            what = f"the folder was begun with other settings: {', '.join(changed)}"
+            fix = "give the same ones to go on, or another folder with --out"
+            raise ConfigError("evaluate.changed", what, where=str(path), fix=fix)
+
+
+def _differing(before: object, now: object, key: str = "") -> list[str]:
+    """Dotted keys of what is not the same."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = dict.fromkeys([*before, *now])
+        return [each for name in names for each in _differing(before.get(name), now.get(name), f"{key}.{name}")]
+    return [] if before == now else [key.lstrip(".")]
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """A lock that a killed process frees."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "LOCK").open("wb")
+    except OSError as error:
+        what = f"the folder cannot be made: {error.strerror}"
+        raise ConfigError("evaluate.folder", what, where=str(folder), fix="give another one with --out") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        what, fix = "another process works in this folder", "wait for it, stop it, or give another one with --out"
+        raise ConfigError("evaluate.locked", what, where=str(folder), fix=fix) from None
+    return file
+
+
+def _parsed(line: bytes, where: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        what, fix = "a line of what was kept is damaged", "take the line out: what it held is done again"
+        raise DataError("evaluate.damaged", what, where=where, fix=fix)
+    return row
+
+
+def _unwritable(path: Path, error: OSError) -> TrainingError:
+    what, fix = f"it cannot be written: {error.strerror}", "make room, and give the same command again"
+    return TrainingError("run.write", what, where=str(path), fix=fix)
