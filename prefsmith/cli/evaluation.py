@@ -2,11 +2,12 @@
 
 from cyclopts import App
 
-from prefsmith.cli import eval_agreement
+from prefsmith.cli import eval_agreement, eval_winrate
 
 evaluation = App(
     name="eval",
     help="Measure what a result is worth: numbers with intervals, as evidence.json and a page.",
     help_format="plaintext",
 )
+evaluation.command(eval_winrate.winrate, name="winrate", help=eval_winrate.HELP)
 evaluation.command(eval_agreement.agreement, name="agreement", help=eval_agreement.HELP)

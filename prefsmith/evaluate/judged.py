@@ -14,7 +14,13 @@ TOGETHER = 64
 
 
 def judged_groups(
-    place: Workplace, name: str, groups: Sequence[Group], judge: Judge, say: Callable[[str], None]
+    place: Workplace,
+    name: str,
+    groups: Sequence[Group],
+    judge: Judge,
+    say: Callable[[str], None],
+    *,
+    together: int | None = TOGETHER,
 ) -> list[Group]:
     """The groups with votes; what the file `name` holds already is not judged again.
 
@@ -27,6 +33,7 @@ def judged_groups(
         groups: of two completions.
         judge: who says which is better.
         say: is told how many are judged.
+        together: pairs that are judged before they are kept; None is all of them.
 
     Raises:
         DataError: the file is damaged, or the judge cannot read a row.
@@ -42,8 +49,9 @@ def judged_groups(
     asked = [number for number in range(len(groups)) if not _settled(votes.get(number))]
     if asked:
         say(f"{len(asked):,} pairs to judge")
-    for start in range(0, len(asked), TOGETHER):
-        members = asked[start : start + TOGETHER]
+    size = together or max(1, len(asked))
+    for start in range(0, len(asked), size):
+        members = asked[start : start + size]
         found = judge.votes([groups[number] for number in members])
         votes.update(zip(members, found, strict=True))
         fresh = [number for number in members if votes[number] != before.get(number)]

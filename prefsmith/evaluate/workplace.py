@@ -12,6 +12,10 @@ from prefsmith.errors import ConfigError, DataError, TrainingError
 from prefsmith.files import sync_folder, write_durably
 
 SETTINGS = "settings.json"
+VERDICTS = "verdicts.jsonl"
+"""What model judges replied."""
+_FIRST = {"LOCK", VERDICTS}
+"""What may be there before the settings are known."""
 Row = dict[str, object]
 
 
@@ -20,21 +24,17 @@ class Workplace:
 
     Args:
         folder: made where it does not exist.
-        settings: what the program computes, as JSON has it. A folder of a program with others is refused.
 
     Raises:
-        ConfigError: another process works in it, it holds something else, or it was begun with other settings.
-        TrainingError: the disk is full or fails.
+        ConfigError: another process works in it, or it holds what is none of a program's.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if folder.is_dir() and not (folder / SETTINGS).exists() and {path.name for path in folder.iterdir()} - _FIRST:
+            what, fix = "the folder holds something else", "give another one with --out"
+            raise ConfigError("evaluate.folder", what, where=str(folder), fix=fix)
         self._lock = _locked(folder)
-        try:
-            self._claim({"settings": json.loads(json.dumps(settings))})
-        except BaseException:
-            self._lock.close()
-            raise
 
     def __enter__(self) -> "Workplace":
         return self
@@ -43,6 +43,30 @@ class Workplace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.close()
+
+    def claim(self, settings: Mapping[str, object]) -> None:
+        """Say what the program computes. One that was begun with other settings is refused.
+
+        Args:
+            settings: as JSON has them.
+
+        Raises:
+            ConfigError: the folder was begun with other settings.
+            TrainingError: the disk is full or fails.
+        """
+        path, now = self.folder / SETTINGS, json.loads(json.dumps(settings))
+        if not path.exists():
+            self.write(SETTINGS, json.dumps({"settings": now}, indent=1) + "\n")
+            return
+        try:
+            before = json.loads(path.read_bytes())["settings"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            what, fix = "the settings of what is in this folder cannot be read", "give another folder with --out"
+            raise ConfigError("evaluate.folder", what, where=str(path), fix=fix) from error
+        if changed := _differing(before, now):
+            what = f"the folder was begun with other settings: {', '.join(changed)}"
+            fix = "give the same ones to go on, or another folder with --out"
+            raise ConfigError("evaluate.changed", what, where=str(path), fix=fix)
 
     def rows(self, name: str) -> list[Row]:
         """The rows of a file that were kept so far; none where there is no such file.
@@ -92,25 +116,6 @@ class Workplace:
         except OSError as error:
             raise _unwritable(path, error) from error
         return path
-
-    def _claim(self, settings: Row) -> None:
-        path = self.folder / SETTINGS
-        if not path.exists():
-            if any(each.name != "LOCK" for each in self.folder.iterdir()):
-                what, fix = "the folder holds something else", "give another one with --out"
-                raise ConfigError("evaluate.folder", what, where=str(self.folder), fix=fix)
-            self.write(SETTINGS, json.dumps(settings, indent=1) + "\n")
-            return
-        try:
-            before = json.loads(path.read_bytes())["settings"]
-            changed = sorted(_differing(before, settings["settings"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            what, fix = "the settings of what is in this folder cannot be read", "give another folder with --out"
-            raise ConfigError("evaluate.folder", what, where=str(path), fix=fix) from error
-        if changed:
-            what = f"the folder was begun with other settings: {', '.join(changed)}"
-            fix = "give the same ones to go on, or another folder with --out"
-            raise ConfigError("evaluate.changed", what, where=str(path), fix=fix)
 
 
 def _differing(before: object, now: object, key: str = "") -> list[str]:

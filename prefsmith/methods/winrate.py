@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,16 +18,16 @@ from prefsmith.data.prompts import read_prompts
 from prefsmith.errors import ConfigError
 from prefsmith.evaluate.answers import Answers, Drawing, Writer, noise, of_file
 from prefsmith.evaluate.contest import Between, Entry, Standing, between, standings
-from prefsmith.evaluate.judged import judged_groups
+from prefsmith.evaluate.judged import TOGETHER, judged_groups
 from prefsmith.evaluate.sides import Asked, Side, baseline_side, method_side, shared_prompts
-from prefsmith.evaluate.workplace import Workplace
+from prefsmith.evaluate.workplace import VERDICTS, Workplace
 from prefsmith.feedback.judge import Judge
 from prefsmith.records import Completion, Group
 from prefsmith.report.winrate import write_winrate_page
 
 Say = Callable[[str], None]
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_COUNTED = ("presentations", "without_verdict", "prompt_tokens", "reply_tokens")
+_COUNTED = ("presentations", "without_verdict", "pairs_without_votes", "prompt_tokens", "reply_tokens")
 """What a judge says of this process alone, which a run that was gone on with would say otherwise."""
 
 
@@ -121,19 +122,20 @@ def line_up(contest: Contest) -> Line:
 
 def measure_win_rates(
     contest: Contest,
-    judge: Judge,
+    judging: Callable[[Path], AbstractContextManager[Judge]],
     out: Path,
     *,
-    judged_by: Mapping[str, object],
+    judged_by: Mapping[str, object] | None = None,
     say: Say = print,
 ) -> WinRates:
     """Sample, judge, count and draw; what is in the folder already is not done again.
 
     Args:
         contest: who against whom.
-        judge: who says which answer is better.
+        judging: opens who says which answer is better; is given the file for a model's replies.
         out: folder, made where it is not there.
-        judged_by: settings of the judge: a folder that another one judged is refused.
+        judged_by: what tells this judge from others beside what it says of itself, such as the digest of a file. A
+            folder that another one judged is refused.
         say: is given a line at a time.
 
     Raises:
@@ -142,8 +144,9 @@ def measure_win_rates(
         TrainingError: the judge cannot go on, or the disk is full; the same command goes on there.
     """
     line = line_up(contest)
-    settings = _settings(contest, line, judged_by)
-    with Workplace(out, settings) as place:
+    with Workplace(out) as place, judging(out / VERDICTS) as judge:
+        settings = _settings(contest, line, {**_identity(judge), **(judged_by or {})})
+        place.claim(settings)
         answers = _all_answers(contest, line, place, say)
         judged = _all_judged(contest, line, place, answers, judge, say)
         found, beside = standings(judged, seed=contest.seed), between(judged, seed=contest.seed)
@@ -155,7 +158,7 @@ def measure_win_rates(
             "baseline": line.baseline.name,
             "prompts": len(line.asked.groups),
             "left_out": line.asked.left_out,
-            "judge": {key: value for key, value in judge.describe().items() if key not in _COUNTED},
+            "judge": _identity(judge),
             "standings": [each.as_dict() for each in found],
             "between": [each.as_dict() for each in beside],
             "answers": [each.as_dict() for each in answers.values()],
@@ -186,6 +189,10 @@ def _check(contest: Contest) -> None:
             option = f"--{name.replace('_', '-')}"
             what = f"{name} is {_shown(getattr(contest, name))}, and must be {wanted}"
             raise ConfigError("winrate.value", what, where=option, fix=f"{option}: {wanted}")
+
+
+def _identity(judge: Judge) -> dict[str, object]:
+    return {key: value for key, value in judge.describe().items() if key not in _COUNTED}
 
 
 def _settings(contest: Contest, line: Line, judged_by: Mapping[str, object]) -> dict[str, object]:
@@ -226,6 +233,8 @@ def _all_judged(
     contest: Contest, line: Line, place: Workplace, answers: Mapping[Entry, Answers], judge: Judge, say: Say
 ) -> dict[Entry, list[Group]]:
     """Votes on the pairs of every method at every temperature at which it or the baseline answers anew."""
+    # A file of votes refuses questions of which it knows none, so it is asked all of them at once.
+    together = None if judge.describe().get("kind") == "votes" else TOGETHER
     moves = line.baseline.kind != "file" and contest.against_temperature is None
     judged: dict[Entry, list[Group]] = {}
     for number, side in enumerate(line.methods):
@@ -235,7 +244,9 @@ def _all_judged(
             groups = list(_pairs(line.asked.groups, own, other))
             told = f"{side.name}{at(temperature)} against {line.baseline.name}"
             name = f"votes-{number}{'' if temperature is None else f'-{temperature!r}'}.jsonl"
-            judged[side.name, temperature] = judged_groups(place, name, groups, judge, _told(say, told))
+            judged[side.name, temperature] = judged_groups(
+                place, name, groups, judge, _told(say, told), together=together
+            )
     return judged
 
 
