@@ -26,7 +26,7 @@ def write_winrate_page(folder: Path) -> Path:
         evidence = WinRateEvidence.model_validate_json(source.read_bytes())
     except (OSError, ValidationError) as error:
         what, fix = "this is no evidence of win rates", "write it again with `prefsmith eval winrate`"
-        raise ConfigError("report.evidence", what, where=str(source), fix=fix) from error
+        raise ConfigError("winrate.evidence", what, where=str(source), fix=fix) from error
     path = folder / "report.html"
     write_page(path, winrate_page(evidence))
     return path

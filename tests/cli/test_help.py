@@ -6,9 +6,14 @@ import sys
 
 import pytest
 
+from prefsmith.cli.evaluation import evaluation
 from prefsmith.cli.main import app, main
 
-COMMANDS = [[], *([name] for name in app if not name.startswith("-"))]
+COMMANDS = [
+    [],
+    *([name] for name in app if not name.startswith("-")),
+    *(["eval", name] for name in evaluation if not name.startswith("-")),
+]
 HEAVY = ("torch", "transformers", "peft", "numpy", "datasets", "pyarrow", "pandas", "matplotlib")
 NARROW = 40
 

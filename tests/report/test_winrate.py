@@ -110,11 +110,11 @@ def test_the_same_evidence_gives_the_same_page(tmp_path):
 @pytest.mark.parametrize("text", ["", "{}", '{"kind": "agreement"}', "not json"])
 def test_what_is_no_evidence_is_refused(tmp_path, text):
     (tmp_path / "evidence.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"report\.evidence"):
+    with pytest.raises(ConfigError, match=r"winrate\.evidence"):
         write_winrate_page(tmp_path)
 
 
 def test_an_unknown_key_is_no_evidence(tmp_path):
     (tmp_path / "evidence.json").write_text(json.dumps(evidence(JUDGED, more=1)))
-    with pytest.raises(ConfigError, match=r"report\.evidence"):
+    with pytest.raises(ConfigError, match=r"winrate\.evidence"):
         write_winrate_page(tmp_path)
