@@ -1,6 +1,7 @@
 """`prefsmith eval winrate`."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -13,7 +14,9 @@ from prefsmith.cli.terminal import complain, cut, say
 from prefsmith.errors import ConfigError
 
 if TYPE_CHECKING:
+    from prefsmith.evaluate.bootstrap import Interval
     from prefsmith.evaluate.contest import Standing
+    from prefsmith.evaluate.stats import Share
     from prefsmith.feedback.judge import Judge
     from prefsmith.feedback.settings import LocalConfig, RewardConfig, RuleConfig, ServerConfig, VotesConfig
     from prefsmith.methods.winrate import Contest, WinRates
@@ -108,11 +111,8 @@ def lines(found: "WinRates") -> Iterator[str]:
         yield _row(each)
     for pair in found.between:
         at = "" if pair.temperature is None else f" at {pair.temperature:g}"
-        gap = pair.difference
-        yield (
-            f"{pair.first} less {pair.second}{at}: {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], "
-            f"p {pair.test.p:.4f}, {pair.prompts:,} prompts"
-        )
+        gap = _interval(pair.difference, "+.3f")
+        yield f"{pair.first} less {pair.second}{at}: {gap}, p {pair.test.p:.4f}, {pair.prompts:,} prompts"
     for warning in found.warnings:
         yield f"warning: {warning}"
     yield f"the page is {found.page}"
@@ -123,11 +123,17 @@ def _row(standing: "Standing") -> str:
     return _line(
         standing.method,
         "file" if standing.temperature is None else f"{standing.temperature:g}",
-        "none" if rate.rate is None else f"{rate.rate.value:.3f} [{rate.rate.low:.3f}, {rate.rate.high:.3f}]",
-        "" if equal is None else f"{equal.rate.value:.3f} [{equal.rate.low:.3f}, {equal.rate.high:.3f}]",
+        "none" if rate.rate is None else _interval(rate.rate),
+        "" if equal is None else _interval(equal.rate),
         f"{rate.wins:,}/{rate.ties:,}/{rate.losses:,}",
         f"{rate.invalid:,}",
     )
+
+
+def _interval(rate: "Share | Interval", form: str = ".3f") -> str:
+    """The ends are not known where there is one prompt."""
+    ends = "unknown" if math.isnan(rate.low) else f"{rate.low:{form}}, {rate.high:{form}}"
+    return f"{rate.value:{form}} [{ends}]"
 
 
 def _line(name: str, *cells: str) -> str:
@@ -161,11 +167,12 @@ def _judge(word: str) -> "RuleConfig | RewardConfig | LocalConfig | ServerConfig
 
 
 def _digest(config: object) -> Mapping[str, object]:
-    """Of a file of votes, which tells its name alone."""
+    """Of a file of votes, which tells its name alone. One that is not there is refused when it is opened."""
     from prefsmith.feedback.settings import VotesConfig
     from prefsmith.files import file_digest
 
-    return {"sha256": file_digest(Path(config.path).expanduser())} if isinstance(config, VotesConfig) else {}
+    path = Path(config.path).expanduser() if isinstance(config, VotesConfig) else None
+    return {"sha256": file_digest(path)} if path is not None and path.is_file() else {}
 
 
 def _temperatures(words: str) -> tuple[float, ...]:
