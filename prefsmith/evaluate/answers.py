@@ -111,7 +111,7 @@ class Writer:
             DataError: a prompt cannot be written for it, or the file is damaged.
             TrainingError: the disk is full or fails.
         """
-        kept = {number: row for row in self.place.rows(name) if (number := self._number(row, name)) is not None}
+        kept = {self._number(row, name): row for row in self.place.rows(name)}
         missing = [number for number in range(len(self.prompts)) if number not in kept]
         if missing:
             self.say(f"{self.side.name} at temperature {temperature:g}: {len(missing):,} prompts to answer")

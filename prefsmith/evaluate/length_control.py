@@ -188,7 +188,7 @@ def _fit(columns: Columns, wanted: PerValue, counts: Counts) -> Float64[np.ndarr
     return found
 
 
-def _fit_jointly(columns: Columns, prompt: Index, wanted: PerValue, prompts: int) -> PerValue:
+def _fit_jointly(columns: Columns, prompt: Index, wanted: PerValue, prompts: int) -> Float64[np.ndarray, " prompt"]:
     """The prompts' part of a regression with a coefficient for each prompt; its block is diagonal and eliminated."""
     width = columns.shape[1]
     found, own = np.zeros(width), np.zeros(prompts)

@@ -160,6 +160,18 @@ def test_a_second_run_asks_nobody_and_says_the_same(folder, tmp_path):
     assert said == [] and (tmp_path / "evidence.json").read_bytes() == before
 
 
+def test_a_prompt_whose_answer_is_gone_is_answered_as_before(folder, tmp_path):
+    """Noise goes with the number of a prompt, not with what is asked beside it."""
+    measured(folder, tmp_path, temperatures=(1.0,), samples=3)
+    before = (tmp_path / "evidence.json").read_bytes()
+    file = tmp_path / "answers-0-1.0.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:3] + lines[5:]))
+    _, said = measured(folder, tmp_path, temperatures=(1.0,), samples=3)
+    assert said == ["ours at temperature 1: 2 prompts to answer"]
+    assert (tmp_path / "evidence.json").read_bytes() == before
+
+
 def killed(folder, *words):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     script = Path(__file__).with_name("winrate_run.py")
