@@ -1,15 +1,15 @@
 """A folder in which a program keeps what it has done, so that a killed one goes on behind it and does nothing twice."""
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from prefsmith.errors import ConfigError, DataError, TrainingError
 from prefsmith.files import sync_folder, write_durably
+from prefsmith.train.checkpoint import lock
 
 SETTINGS = "settings.json"
 VERDICTS = "verdicts.jsonl"
@@ -31,18 +31,25 @@ class Workplace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._held = ExitStack()
+
+    def __enter__(self) -> "Workplace":
+        folder = self.folder
         if folder.is_dir() and not (folder / SETTINGS).exists() and {path.name for path in folder.iterdir()} - _FIRST:
             what, fix = "the folder holds something else", "give another one with --out"
             raise ConfigError("evaluate.folder", what, where=str(folder), fix=fix)
-        self._lock = _locked(folder)
-
-    def __enter__(self) -> "Workplace":
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            what = f"the folder cannot be made: {error.strerror}"
+            raise ConfigError("evaluate.folder", what, where=str(folder), fix="give another one with --out") from error
+        self._held.enter_context(lock(folder))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.close()
+        self._held.close()
 
     def claim(self, settings: Mapping[str, object]) -> None:
         """Say what the program computes. One that was begun with other settings is refused.
@@ -124,23 +131,6 @@ def _differing(before: object, now: object, key: str = "") -> list[str]:
         names = dict.fromkeys([*before, *now])
         return [each for name in names for each in _differing(before.get(name), now.get(name), f"{key}.{name}")]
     return [] if before == now else [key.lstrip(".")]
-
-
-def _locked(folder: Path) -> IO[bytes]:
-    """A lock that a killed process frees."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "LOCK").open("wb")
-    except OSError as error:
-        what = f"the folder cannot be made: {error.strerror}"
-        raise ConfigError("evaluate.folder", what, where=str(folder), fix="give another one with --out") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        what, fix = "another process works in this folder", "wait for it, stop it, or give another one with --out"
-        raise ConfigError("evaluate.locked", what, where=str(folder), fix=fix) from None
-    return file
 
 
 def _parsed(line: bytes, where: str) -> Row:

@@ -52,11 +52,11 @@ def test_other_settings_are_refused_by_name(tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(ConfigError, match=r"evaluate\.folder"):
-        Workplace(tmp_path)
+    with pytest.raises(ConfigError, match=r"evaluate\.folder"), Workplace(tmp_path):
+        pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(ConfigError, match=r"cannot be made"):
-        Workplace(tmp_path / "thesis.tex" / "below")
+    with pytest.raises(ConfigError, match=r"cannot be made"), Workplace(tmp_path / "thesis.tex" / "below"):
+        pass
 
 
 def test_settings_that_cannot_be_read_are_refused(tmp_path):
@@ -66,8 +66,8 @@ def test_settings_that_cannot_be_read_are_refused(tmp_path):
 
 
 def test_two_programs_do_not_share_a_folder(tmp_path):
-    with Workplace(tmp_path), pytest.raises(ConfigError, match=r"evaluate\.locked"):
-        Workplace(tmp_path)
+    with Workplace(tmp_path), pytest.raises(ConfigError, match=r"run\.locked"), Workplace(tmp_path):
+        pass
     with Workplace(tmp_path):  # free again
         pass
 
