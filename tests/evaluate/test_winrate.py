@@ -3,6 +3,8 @@
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prefsmith.evaluate.paired import SignTest
 from prefsmith.evaluate.stats import wilson
@@ -134,3 +136,25 @@ def test_the_numbers_as_json():
     made = win_rate([Outcome("p", "a", "win", (1, 1), False, True, (1, 0))]).as_dict()
     assert made["rate"] == {"value": 1.0, "low": pytest.approx(0.2065, abs=1e-4), "high": 1.0, "n": 1}
     assert made["by_prompt"] == {"value": 1.0, "low": None, "high": None, "n": 1, "clusters": 1}
+
+
+VERDICTS = st.sampled_from(["left", "right", "tie", "invalid"])
+
+
+@given(st.lists(st.lists(st.tuples(VERDICTS, st.sampled_from([0, 1, None])), max_size=3), min_size=1, max_size=12))
+def test_seen_from_the_other_side_wins_are_losses(said):
+    def seen(turned):
+        return [
+            group(number, *(Vote(*((1, 0) if (order == 1) != turned else (0, 1)), verdict, "judge", order)
+                            for verdict, order in votes))
+            for number, votes in enumerate(said)
+        ]  # fmt: skip
+
+    there, back = win_rate(outcomes(seen(False)), draws=50), win_rate(outcomes(seen(True)), draws=50)
+    assert (there.wins, there.losses) == (back.losses, back.wins)
+    assert (there.ties, there.invalid, there.inconsistent) == (back.ties, back.invalid, back.inconsistent)
+    assert there.judged + there.invalid == sum(bool(votes) for votes in said)
+    if there.rate is not None:
+        assert there.rate.value == pytest.approx(1 - back.rate.value)
+        assert there.if_lost == pytest.approx(1 - back.if_won)
+        assert there.if_lost <= there.rate.value <= there.if_won
