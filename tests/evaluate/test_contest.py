@@ -46,11 +46,11 @@ def test_equal_answers_are_counted():
 
 
 def test_two_methods_are_compared_on_prompts_that_both_have_a_verdict_on():
-    judged = {("a", 0.0): groups("wwwwwwwwti"), ("b", 0.0): groups("llllwwwwll")}
+    judged = {("a", 0.0): groups("wwwwwwwwti"), ("b", 0.0): groups("illlwwwwll")}
     (found,) = between(judged)
-    assert (found.first, found.second, found.prompts) == ("a", "b", 9)
-    assert found.difference.value == pytest.approx((4 + 0.5) / 9)
-    assert found.test == sign_test(5, 0)
+    assert (found.first, found.second, found.prompts) == ("a", "b", 8)
+    assert found.difference.value == pytest.approx((3 + 0.5) / 8)
+    assert found.test == sign_test(4, 0)
     assert found.difference.low > 0 and found.needed is not None
 
 
