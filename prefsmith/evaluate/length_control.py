@@ -15,9 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int
-from numpy.typing import ArrayLike
 
-from prefsmith.evaluate.bootstrap import DRAWS, Counts, Interval, PerDraw, Values, clustered
+from prefsmith.evaluate.bootstrap import DRAWS, Counts, Interval, Numbers, PerDraw, Values, clustered
 
 Columns = Float64[np.ndarray, "value column"]
 PerValue = Float64[np.ndarray, " value"]
@@ -73,9 +72,9 @@ class LengthControlled:
 
 
 def length_controlled(
-    scores: ArrayLike,
-    lengths: ArrayLike,
-    other_lengths: ArrayLike,
+    scores: Numbers,
+    lengths: Numbers,
+    other_lengths: Numbers,
     prompts: Sequence[str],
     *,
     difficulty: Mapping[str, float] | None = None,
@@ -143,7 +142,7 @@ def rate_at_equal_length(values: Values, counts: Counts) -> PerDraw:
 
 
 def difficulties(
-    scores: Sequence[ArrayLike], standardised_lengths: Sequence[ArrayLike], prompts: Sequence[Sequence[str]]
+    scores: Sequence[Numbers], standardised_lengths: Sequence[Numbers], prompts: Sequence[Sequence[str]]
 ) -> dict[str, float] | None:
     """How much each prompt favours the other side, whoever answers: one regression over several sides.
 
