@@ -199,7 +199,7 @@ def unjudged(groups: Iterable[Group]) -> int:
 
 
 def _joined(prompt: str, annotator: str, votes: Sequence[Vote], lengths: tuple[int, int]) -> Outcome:
-    said = [_of_first_completion(vote) for vote in votes]
+    said: list[Verdict] = [_of_first_completion(vote) for vote in votes]
     both = {vote.order for vote in votes} >= {0, 1}
     first = sum(vote.verdict == "left" for vote in votes), sum(vote.verdict == "right" for vote in votes)
     if "invalid" in said:
