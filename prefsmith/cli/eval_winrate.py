@@ -39,7 +39,7 @@ Everything sampled and judged is kept in --out as soon as it is known: the same 
 
 Exit status: 0 done, 1 a bug of ours, 2 a wrong option or folder, 3 wrong data, 4 the judge or the disk stopped it."""
 
-NAME = 32
+NAME = 24
 """Cells of the column of names."""
 
 
@@ -137,7 +137,7 @@ def _interval(rate: "Share | Interval", form: str = ".3f") -> str:
 
 
 def _line(name: str, *cells: str) -> str:
-    widths = (7, 22, 22, 16, 7)
+    widths = (6, 23, 23, 15, 9)
     padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
     return f"  {cut(name, NAME):{NAME}}{''.join(padded)}"
 

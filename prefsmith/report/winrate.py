@@ -45,7 +45,7 @@ def winrate_page(evidence: WinRateEvidence) -> str:
             evidence=evidence,
             results=list(results(evidence)),
             chart=_chart("rates", "Win rate", unit, rates),
-            equal_chart=_chart("equal-length", "Win rate at equal length", f"{unit}, equal length"[:70], equal),
+            equal_chart=_chart("equal-length", "Win rate at equal length", "win rate at equal length", equal),
             rates=rate_table(evidence.standings),
             counts=count_table(evidence.standings),
             lengths=length_table(evidence.standings),
@@ -99,8 +99,8 @@ def rate_table(standings: Sequence[StandingPart]) -> Table:
 def count_table(standings: Sequence[StandingPart]) -> Table:
     """Everything that was said, and what was not."""
     head = (
-        "method", "temperature", "prompts", "pairs", "wins", "losses", "ties", "of them equal texts",
-        "of them orders disagree", "invalid", "no vote", "verdicts for the first shown",
+        "method", "temperature", "prompts", "pairs", "wins", "losses", "ties", "equal texts",
+        "orders disagree", "invalid", "no vote", "for the first shown",
     )  # fmt: skip
     rows = [
         (

@@ -23,7 +23,7 @@ from prefsmith.feedback.scores import ScoreJudge, each_answer
 from prefsmith.methods.winrate import Contest, line_up, measure_win_rates
 
 PROMPTS = [f"{colour} {word}" for colour in ("red", "blue") for word in ("w0", "w1", "w2", "w3", "w4", "w5")]
-SAMPLES = 250
+SAMPLES = 100
 
 
 def reward(text):
