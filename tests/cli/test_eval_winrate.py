@@ -78,7 +78,7 @@ def test_votes_of_people(folder, capsys):
             "prompt": prompt, "completions": [ours["completion"], "berry berry b"],
             "votes": [{"left": 0, "right": 1, "verdict": "right", "annotator": "ann"}],
         }
-        for prompt, ours in zip(PROMPTS, map(json.loads, (folder / "ours.jsonl").open()), strict=True)
+        for prompt, ours in zip(PROMPTS, map(json.loads, (folder / "ours.jsonl").read_text().splitlines()), strict=True)
     ]  # fmt: skip
     write_rows(folder / "votes.jsonl", votes)
     status, out, err = called(capsys, *FILES, "--judge", "votes.jsonl")
@@ -100,7 +100,7 @@ def test_a_dry_run_writes_nothing(folder, capsys):
         ((*FILES, "--judge", "longer", "--samples", "0"), 2, "winrate.value"),
         (("ours.jsonl", "--against", "reference", "--judge", "longer"), 2, "winrate.side"),
         (("nowhere", "--against", "nowhere2", "--judge", "longer"), 2, "winrate.prompts"),
-        (("a=nowhere", "--against", "theirs.jsonl", "--judge", "longer"), 2, "model.path"),
+        (("a=./nowhere", "--against", "theirs.jsonl", "--judge", "longer"), 2, "model.path"),
         (("ours.jsonl", "--judge", "longer"), 2, "cli.usage"),
         (("--against", "theirs.jsonl", "--judge", "longer"), 2, "winrate.side"),
         ((*FILES, "--judge", "longer", "--out", "ours.jsonl"), 2, "evaluate.folder"),
