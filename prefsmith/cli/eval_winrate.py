@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -97,7 +97,7 @@ def winrate(
     def judging(journal: Path) -> "AbstractContextManager[Judge]":
         return open_judge(config, journal=journal, say=complain)
 
-    found = measure_win_rates(contest, judging, folder, judged_by=_digest(config), say=complain)
+    found = measure_win_rates(contest, judging, folder, say=complain)
     for text in [json.dumps(found.evidence, indent=1)] if as_json else lines(found):
         say(text)
 
@@ -164,15 +164,6 @@ def _judge(word: str) -> "RuleConfig | RewardConfig | LocalConfig | ServerConfig
         what, fix = "the file has no section `judge`", "judge: {kind: rule, rule: longer}"
         raise ConfigError("judge.kind", what, where=word, fix=fix)
     return judge_config(section, word)
-
-
-def _digest(config: object) -> Mapping[str, object]:
-    """Of a file of votes, which tells its name alone. One that is not there is refused when it is opened."""
-    from prefsmith.feedback.settings import VotesConfig
-    from prefsmith.files import file_digest
-
-    path = Path(config.path).expanduser() if isinstance(config, VotesConfig) else None
-    return {"sha256": file_digest(path)} if path is not None and path.is_file() else {}
 
 
 def _temperatures(words: str) -> tuple[float, ...]:

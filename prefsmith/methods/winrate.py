@@ -125,7 +125,6 @@ def measure_win_rates(
     judging: Callable[[Path], AbstractContextManager[Judge]],
     out: Path,
     *,
-    judged_by: Mapping[str, object] | None = None,
     say: Say = print,
 ) -> WinRates:
     """Sample, judge, count and draw; what is in the folder already is not done again.
@@ -133,9 +132,7 @@ def measure_win_rates(
     Args:
         contest: who against whom.
         judging: opens who says which answer is better; is given the file for a model's replies.
-        out: folder, made where it is not there.
-        judged_by: what tells this judge from others beside what it says of itself, such as the digest of a file. A
-            folder that another one judged is refused.
+        out: folder, made where it is not there; one that another judge judged is refused.
         say: is given a line at a time.
 
     Raises:
@@ -145,7 +142,7 @@ def measure_win_rates(
     """
     line = line_up(contest)
     with Workplace(out) as place, judging(out / VERDICTS) as judge:
-        settings = _settings(contest, line, {**_identity(judge), **(judged_by or {})})
+        settings = _settings(contest, line, _identity(judge))
         place.claim(settings)
         answers = _all_answers(contest, line, place, say)
         judged = _all_judged(contest, line, place, answers, judge, say)
@@ -195,14 +192,14 @@ def _identity(judge: Judge) -> dict[str, object]:
     return {key: value for key, value in judge.describe().items() if key not in _COUNTED}
 
 
-def _settings(contest: Contest, line: Line, judged_by: Mapping[str, object]) -> dict[str, object]:
+def _settings(contest: Contest, line: Line, judge: Mapping[str, object]) -> dict[str, object]:
     """Everything that decides what comes out."""
     keys = [group.prompt_key() for group in line.asked.groups]
     return {
         "methods": {side.name: side.identity() for side in line.methods},
         "against": line.baseline.identity(),
         "prompts": {"n": len(keys), "sha256": hashlib.sha256("\n".join(keys).encode()).hexdigest()},
-        "judge": dict(judged_by),
+        "judge": dict(judge),
         "temperatures": list(contest.temperatures),
         "against_temperature": contest.against_temperature,
         "samples": contest.samples,
