@@ -13,6 +13,7 @@ import pytest
 import torch
 from planted import WORDS
 from tiny import save_model, write_rows
+from winrate_run import CONTEST
 
 from prefsmith.data.prompts import read_prompts
 from prefsmith.errors import ConfigError
@@ -174,7 +175,7 @@ def test_a_prompt_whose_answer_is_gone_is_answered_as_before(folder, tmp_path):
 
 def killed(folder, *words):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    script = Path(__file__).with_name("winrate_run.py")
+    script = Path(__file__).parents[1] / "winrate_run.py"
     done = subprocess.run(
         [sys.executable, str(script), str(folder), *map(str, words)],
         capture_output=True, text=True, timeout=120, check=False, env=environment,
@@ -183,31 +184,24 @@ def killed(folder, *words):
 
 
 def test_a_killed_run_goes_on_and_does_nothing_twice(folder, tmp_path):
-    for name in ("killed", "in-peace"):
-        (tmp_path / name).mkdir()
-        for part in ("ours", "theirs", "prompts.jsonl"):
-            (tmp_path / name / part).symlink_to(folder / part)
     place = tmp_path / "killed"
-    for words in (("draw", 3), ("draw", 5), ("votes", 2)):  # counts are of one process
+    place.mkdir()
+    for part in ("ours", "theirs", "prompts.jsonl"):
+        (place / part).symlink_to(folder / part)
+    for words in (("draw", 6), ("votes", 2)):  # counts are of one process
         status, errors = killed(place, *words)
         assert status == -signal.SIGKILL, errors
         assert not (place / "out" / "evidence.json").exists()
     torn = place / "out" / "votes-0-0.0.jsonl"
     torn.write_bytes(torn.read_bytes()[:-10])  # as a crash of the machine could leave it
-    for where in (place, tmp_path / "in-peace"):
-        status, errors = killed(where, "nothing", 0)
-        assert status == 0, errors
+    status, errors = killed(place, "nothing", 0)
+    assert status == 0, errors
     lines = [json.loads(line) for line in (place / "done.jsonl").read_text().splitlines()]
-    drawn = [
-        (seed, at, prompt)
-        for what, rows in lines
-        if what == "draw"
-        for seed, at, prompts in [rows]
-        for prompt in prompts
-    ]
+    drawn = [(*rows[:2], prompt) for what, rows in lines if what == "draw" for prompt in rows[2]]
     assert len(drawn) == len(set(drawn)) == 2 * 2 * len(PROMPTS)
     assert sum(what == "votes" for what, _ in lines) > 2
-    first, second = ((where / "out" / "evidence.json").read_bytes() for where in (place, tmp_path / "in-peace"))
+    measured(folder, tmp_path / "in-peace", judge=lambda: RuleJudge("longer", longer()), **CONTEST)
+    first, second = ((where / "evidence.json").read_bytes() for where in (place / "out", tmp_path / "in-peace"))
     assert first == second
 
 

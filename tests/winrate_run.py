@@ -1,6 +1,6 @@
 """A contest in a process of its own, which can be killed between two chunks of work.
 
-python winrate_run.py FOLDER WHAT COUNT: kills itself with SIGKILL in front of the COUNT-th call of WHAT (draw or
+python tests/winrate_run.py FOLDER WHAT COUNT: kills itself with SIGKILL in front of the COUNT-th call of WHAT (draw or
 votes), and never where COUNT is 0. Every call that came to its end is a line of FOLDER/done.jsonl.
 """
 
