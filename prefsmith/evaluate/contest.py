@@ -131,8 +131,16 @@ def _standing(
         identical=sum(group.completions[0].content == group.completions[1].content for group in groups),
         rate=rate,
         equal_length=equal,
-        needed=None if rate.rate is None else trials_to_leave(rate.rate.value),
+        needed=_needed(list(prompt_scores(found).values())),
     )
+
+
+def _needed(scores: Sequence[float]) -> int | None:
+    """By how much prompts scatter, which with ties is less than wins and losses alone would."""
+    if not scores:
+        return None
+    deviation = stdev(scores) if len(scores) > 1 else 0.0
+    return pairs_to_tell(fmean(scores) - 0.5, deviation) if deviation > 0 else trials_to_leave(fmean(scores))
 
 
 def _difficulties(found: Mapping[Entry, Sequence[Outcome]], temperature: float | None) -> dict[str, float] | None:

@@ -29,7 +29,15 @@ def test_each_method_has_a_standing_at_each_temperature():
     found = standings(judged)
     assert [(each.method, each.temperature) for each in found] == list(judged)
     assert [each.rate.rate for each in found] == [wilson(30, 40), wilson(10, 40), wilson(20, 40)]
-    assert [each.needed for each in found] == [trials_to_leave(0.75), trials_to_leave(0.25), None]
+    assert [each.needed for each in found] == [25, 25, None]  # ((1.96 + 0.84) 0.4385 / 0.25)^2 = 24.1
+
+
+def test_ties_make_a_rate_sure_with_fewer_prompts():
+    """The same rate, of wins and losses and of wins and ties."""
+    found = standings({("a", 0.0): groups("wwwl" * 20), ("b", 0.0): groups("wt" * 40), ("c", 0.0): groups("w" * 30)})
+    assert found[0].rate.rate.value == found[1].rate.rate.value == 0.75
+    assert found[1].needed < found[0].needed
+    assert found[2].needed == trials_to_leave(1.0)  # nothing scatters
 
 
 def test_difficulties_need_two_methods_at_one_temperature():
