@@ -10,8 +10,9 @@ side, whoever answers; it takes several sides that answered the same prompts to 
 Verdicts may be soft: 1 a win, 0 a loss, 1/2 a tie, and any probability between.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -37,7 +38,7 @@ class LengthControlled:
     """A win rate at equal lengths.
 
     Args:
-        rate: with its interval over prompts.
+        rate: with its interval over prompts; the ends are NaN where every pair came out alike.
         strength: theta, in nats.
         length: phi, in nats: above zero where longer answers win.
         difficulty: psi; None where difficulties are not known.
@@ -104,8 +105,11 @@ def length_controlled(
         parts.append(np.array([difficulty[prompt] for prompt in prompts]))
     table = np.column_stack([wanted, *parts])
     found = _fit(table[:, 1:], wanted, np.ones((1, len(wanted))))[0]
+    rate = clustered(table, prompts, statistic=rate_at_equal_length, draws=draws, seed=seed)
+    if wanted.min() == wanted.max():  # every draw is the same, and that is no certainty
+        rate = replace(rate, low=math.nan, high=math.nan)
     return LengthControlled(
-        rate=clustered(table, prompts, statistic=rate_at_equal_length, draws=draws, seed=seed),
+        rate=rate,
         strength=float(found[0]),
         length=float(found[1]),
         difficulty=float(found[2]) if difficulty is not None else None,

@@ -73,6 +73,7 @@ def test_equal_lengths_leave_the_rate_as_it_is():
 def test_a_side_that_wins_always_has_a_finite_rate():
     found = length_controlled(np.ones(40), np.arange(40), np.zeros(40), [f"p{n}" for n in range(40)], draws=50)
     assert 0.9 < found.rate.value < 1.0
+    assert np.isnan([found.rate.low, found.rate.high]).all()  # forty equal draws are no certainty
     assert np.isfinite([found.strength, found.length]).all()
     assert found.warnings() == ["98% of the answers are longer than the other side's: equal lengths are a guess"]
 
