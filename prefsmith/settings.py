@@ -7,13 +7,15 @@ Rising order of precedence: defaults, the YAML file, then `a.b=v`, `--a.b v` and
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from prefsmith.config import LossConfig, RunConfig
 from prefsmith.errors import ConfigError, nearest
+
+M = TypeVar("M", bound=BaseModel)
 
 _MEMBERS = ("LossConfig", "constrained-int")  # pydantic's names of what is one of several kinds
 SHORTCUTS = {"model": "model.path", "data": "data.train", "out": "out"}
@@ -70,10 +72,19 @@ def build(settings: Settings) -> RunConfig:
     Raises:
         ConfigError: with the key, where it was given, and the nearest known name.
     """
+    return build_as(RunConfig, settings)
+
+
+def build_as(kind: type[M], settings: Settings) -> M:
+    """The same for settings of another kind.
+
+    Raises:
+        ConfigError: with the key, where it was given, and the nearest known name.
+    """
     try:
-        return RunConfig.model_validate(settings.values)
+        return kind.model_validate(settings.values)
     except ValidationError as error:
-        raise _as_config_error(error, settings) from None
+        raise _as_config_error(error, settings, kind) from None
 
 
 def read_yaml(file: Path) -> Settings:
@@ -230,40 +241,45 @@ def _list_index(items: list[Any], part: str, path: tuple[str, ...], origin: str)
     return int(part)
 
 
-def _as_config_error(error: ValidationError, settings: Settings) -> ConfigError:
+def _as_config_error(error: ValidationError, settings: Settings, kind: type[BaseModel]) -> ConfigError:
     """The first of pydantic's findings, in our words and with its place."""
     details = error.errors(include_url=False)
     # A union reports every member that the value is not; what is wrong inside the member that it is says more.
-    first = next((each for each in details if each["type"] not in ("model_type", "list_type")), details[0])
+    # A key that is not known is why another is missing.
+    vague = ("model_type", "list_type", "missing")
+    first = next((each for each in details if each["type"] not in vague), details[0])
     # pydantic names the member of a union (LossConfig, list[...]) as a step of the path: it is no key.
     path = [part for part in first["loc"] if not (isinstance(part, str) and ("[" in part or part in _MEMBERS))]
     key = ".".join(str(part) for part in path)
     where = settings.origin([str(part) for part in path])
     others = f" (and {len(details) - 1} more)" if len(details) > 1 and first["loc"][:1] != ("loss",) else ""
     if first["type"] == "extra_forbidden":
-        known = _known_keys(path[:-1])
+        known = _known_keys(kind, path[:-1])
         return ConfigError("config.unknown_key", f"there is no setting {key}{others}", where=where,
                            fix=nearest(str(path[-1]), known))  # fmt: skip
     message = first["msg"].removeprefix("Value error, ")
     value = first.get("input")
     shown = f", not {value!r}" if not isinstance(value, dict | list) and "not" not in message else ""
     what = f"{key + ': ' if key else ''}{message}{shown}{others}"
-    return ConfigError("config.value", what, where=where, fix=_explained(path))
+    return ConfigError("config.value", what, where=where, fix=_explained(kind, path))
 
 
-def _known_keys(path: Sequence[str | int]) -> list[str]:
-    model: Any = RunConfig
+def _known_keys(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    model: Any = kind
     for part in path:
         model = model.model_fields[str(part)].annotation
     return list(model.model_fields)
 
 
-def _explained(path: Sequence[str | int]) -> str:
+def _explained(kind: type[BaseModel], path: Sequence[str | int]) -> str:
     """What the setting is, in the words of its help."""
-    model: Any = LossConfig if path[:1] == ["loss"] else RunConfig
+    model: Any = LossConfig if kind is RunConfig and path[:1] == ["loss"] else kind
     entry = None
     for part in path[1:] if model is LossConfig else path:
         if not isinstance(part, int) and part in getattr(model, "model_fields", {}):
             entry = model.model_fields[part]
             model = entry.annotation
-    return (entry.description if entry is not None else None) or "`prefsmith train --help` explains every setting"
+    found = entry.description if entry is not None else None
+    if found is None and kind is not RunConfig:
+        return f"the settings are {', '.join(kind.model_fields)}"
+    return found or "`prefsmith train --help` explains every setting"

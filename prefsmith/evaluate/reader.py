@@ -1,9 +1,12 @@
 """A trained model that is there to be asked: it writes answers and scores them, and is not trained."""
 
+import copy
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
+
+from torch import nn
 
 from prefsmith.config import ModelConfig
 from prefsmith.data.encode import Encoder
@@ -54,6 +57,13 @@ def open_reader(
     scorer = Scorer(adapted, "padded")
     base = Frozen(scorer, partial(adapters.adapter_off, adapted)) if adapters.is_separate(adapted) else None
     return Reader(Frozen(scorer), _encoder(loaded, template), loaded.origin, base)
+
+
+def snapshot(model: nn.Module) -> Frozen:
+    """A copy of a model as it is now, so that looking cannot touch what is trained; on the padded path."""
+    own = copy.deepcopy(model).requires_grad_(False).eval()
+    adapters.unwrapped(own).set_attn_implementation("sdpa")  # training may have set one that takes packed rows alone
+    return Frozen(Scorer(own, "padded"))
 
 
 def result_of(path: str | Path) -> str:

@@ -85,7 +85,8 @@ def draw(
 
 def answer_nats(model: Scores, answers: Sequence[Answer], *, token_budget: int) -> PerAnswer:
     """Log-probability of each answer behind its prompt, in nats, at temperature 1."""
-    return _per_answer(answers, token_budget, model.token_nats)
+    (nats,) = answer_sums(answers, lambda batch: (model.token_nats(batch),), token_budget=token_budget)
+    return nats
 
 
 def answer_divergence(
@@ -102,27 +103,39 @@ def answer_divergence(
         temperature: at which both distributions are taken.
     """
 
-    def divergence(batch: Batch) -> TokenNats:
-        return token_divergence(policy, reference, batch, temperature=temperature)
+    def divergence(batch: Batch) -> tuple[TokenNats]:
+        return (token_divergence(policy, reference, batch, temperature=temperature).averaged,)
 
-    return _per_answer(answers, token_budget, divergence)
+    (found,) = answer_sums(answers, divergence, token_budget=token_budget)
+    return found
 
 
-def _per_answer(answers: Sequence[Answer], token_budget: int, measure: Callable[[Batch], TokenNats]) -> PerAnswer:
-    """Sums over the tokens of each answer; answers to one prompt share it."""
+def answer_sums(
+    answers: Sequence[Answer], measure: Callable[[Batch], Sequence[TokenNats]], *, token_budget: int, columns: int = 1
+) -> list[PerAnswer]:
+    """Sums over the tokens of each answer, of one or several numbers for each token.
+
+    Args:
+        answers: neighbours that answer one prompt share it.
+        measure: gives the numbers of each scored token of a batch.
+        token_budget: most tokens of a forward.
+        columns: how many numbers it gives for each.
+    """
+    if not answers:
+        return [torch.zeros(0, dtype=torch.float64)] * columns
     shared = [list(run) for _, run in groupby(answers, key=lambda answer: (answer.group.id, answer.prompt))]
-    groups = [_as_group(run) for run in shared]
-    sums: dict[int, Tensor] = {}
+    groups = [as_group(run) for run in shared]
+    sums: dict[int, Sequence[Tensor]] = {}
     for members in plan(groups, token_budget):
         lengths = torch.tensor([len(answer.ids) for index in members for answer in shared[index]])
-        batch = pack([groups[index] for index in members])
-        totals = sum_per_sequence(measure(batch), lengths)
-        for index, part in zip(members, totals.split([len(shared[index]) for index in members]), strict=True):
-            sums[index] = part
-    return torch.cat([sums[index] for index in range(len(groups))]) if groups else torch.zeros(0, dtype=torch.float64)
+        totals = [sum_per_sequence(each, lengths) for each in measure(pack([groups[index] for index in members]))]
+        sizes = [len(shared[index]) for index in members]
+        sums.update(zip(members, zip(*(total.split(sizes) for total in totals), strict=True), strict=True))
+    return [torch.cat(column) for column in zip(*(sums[index] for index in range(len(groups))), strict=True)]
 
 
-def _as_group(answers: Sequence[Answer]) -> EncodedGroup:
+def as_group(answers: Sequence[Answer]) -> EncodedGroup:
+    """Answers to one prompt as they are packed, without labels."""
     first = answers[0]
     return EncodedGroup(
         group=first.group,

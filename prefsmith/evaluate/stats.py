@@ -50,6 +50,11 @@ class Mean:
     def __str__(self) -> str:
         return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}], n={self.n:,}"
 
+    @property
+    def error(self) -> float:
+        """Standard error, of which the interval has 1.96 on either side."""
+        return (self.high - self.value) / Z95
+
     def as_dict(self) -> dict[str, float]:
         """As evidence.json has it."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from random import Random
 
-Reward = Callable[[str], float]
+OfText = Callable[[str], float]
+"""A number for the text of an answer, larger is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Judged:
         return {"prompt": self.prompt, "chosen": self.chosen, "rejected": self.rejected}
 
 
-def bradley_terry(prompt: str, answers: Sequence[str], reward: Reward, random: Random) -> list[Judged]:
+def bradley_terry(prompt: str, answers: Sequence[str], reward: OfText, random: Random) -> list[Judged]:
     """Every pair of different answers, judged once with noise.
 
         P(a is preferred to b) = s(r(a) - r(b)),   s the logistic function
@@ -47,7 +48,7 @@ def bradley_terry(prompt: str, answers: Sequence[str], reward: Reward, random: R
     return judged
 
 
-def by_rule(prompt: str, answers: Sequence[str], rule: Reward, *, most: int | None = None) -> list[Judged]:
+def by_rule(prompt: str, answers: Sequence[str], rule: OfText, *, most: int | None = None) -> list[Judged]:
     """Pairs of answers that a rule tells apart, the clearest first.
 
     Args:

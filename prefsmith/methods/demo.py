@@ -7,28 +7,35 @@ is special to it but its corpus and its reward: every part is what a run on othe
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import numpy as np
-import torch
 
 from prefsmith import report
 from prefsmith.config import RunConfig
-from prefsmith.errors import TrainingError
 from prefsmith.evaluate.frontier import Best, best_at, curve
+from prefsmith.evaluate.policy import measure_policy
 from prefsmith.evaluate.reader import Reader, open_reader
-from prefsmith.evaluate.samples import Answer, answer_divergence, draw
+from prefsmith.evaluate.samples import Answer
 from prefsmith.evaluate.stats import Mean, Share, mean, wilson
-from prefsmith.feedback.label import Judged, bradley_terry
-from prefsmith.feedback.reviews import PROMPTS, WORDS, is_review, true_reward, write_reviews
-from prefsmith.files import write_durably
+from prefsmith.feedback.reviews import is_review, true_reward
+from prefsmith.methods.experiment.world import (
+    BATCH,
+    LONGEST,
+    TOKEN_BUDGET,
+    TRUE,
+    judged_answers,
+    learn_reviews,
+    one_thread,
+    prompts,
+    quiet,
+    write_answers,
+    write_rows,
+    write_text,
+)
 from prefsmith.model.generate import Sampling
-from prefsmith.model.scratch import new_model
-from prefsmith.records import Group
 from prefsmith.run import Watch, fit
 from prefsmith.train.folder import free_folder
 
@@ -40,7 +47,6 @@ SFT_STEPS, DPO_STEPS = 600, 180
 ANSWERS = 4  # to each prompt, all of them compared
 JUDGED_PROMPTS = 168  # times each of the grammar's twelve
 MEASURED, FRONTIER = 200, 1_500  # samples of each of the twelve
-LONGEST = 24  # tokens of an answer; the grammar's longest has 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +96,25 @@ def demo(out: Path | None, *, seed: int = 0, say: Say = print, watch: Watch | No
     """
     started = time.perf_counter()
     folder = free_folder(out, "runs/demo")
-    with _one_thread():
+    with one_thread():
         say(f"1/5  A corpus: {REVIEWS:,} short reviews from a grammar, whose true reward is known")
-        corpus = _write_rows(folder / "reviews.jsonl", [each.as_row() for each in write_reviews(REVIEWS, seed)])
         say("2/5  A small language model learns the corpus from scratch (sft)")
-        new = new_model(folder / "new", WORDS, longest=32, seed=seed)
-        sft = fit(_sft(new, corpus, folder / "sft", seed), say=_quiet, watch=watch).folder / "model"
+        sft = learn_reviews(
+            folder, reviews=REVIEWS, steps=SFT_STEPS, per_step=96, learning_rate=3e-3, seed=seed, watch=watch
+        )
         say("3/5  It writes answers; a judge that errs compares them (Bradley-Terry on the true reward)")
-        judged = _judged(sft, seed)
-        pairs = _write_rows(folder / "pairs.jsonl", [each.as_row() for each in judged])
+        judged = judged_answers(open_reader(sft, device="cpu"), asked=JUDGED_PROMPTS, answers=ANSWERS, seed=seed + 1)
+        pairs = write_rows(folder / "pairs.jsonl", [each.as_row() for each in judged])
         right = sum(each.gap > 0 for each in judged) / len(judged)
         say(f"     {len(judged):,} pairs; {right:.0%} of the verdicts agree with the reward")
         say(f"4/5  DPO, beta {BETA:g}")
-        dpo = fit(_dpo(sft, pairs, folder / "dpo", seed), say=_quiet, watch=watch).folder
+        dpo = fit(_dpo(sft, pairs, folder / "dpo", seed), say=quiet, watch=watch).folder
         say("5/5  Fresh samples of both, against the best that any policy could have")
         before, after, frontier = _measure(sft, dpo / "model", seed)
     gain = mean([new - old for new, old in zip(after.rewards, before.rewards, strict=True)])
     best = best_at(frontier, after.kl.value)
     evidence = _evidence(before, after, curve(frontier, max(3.0, 1.5 * after.kl.value)))
-    _write(dpo / "evidence.json", json.dumps(evidence, indent=1))
+    write_text(dpo / "evidence.json", json.dumps(evidence, indent=1))
     report.write(dpo)
     return Demo(dpo, before, after, gain, best, time.perf_counter() - started)
 
@@ -139,21 +145,6 @@ def summary(found: Demo) -> Iterator[str]:
         yield f"  {'':{len(str(old.group.prompt))}}  ->{new.text}"
 
 
-def _sft(model: Path, corpus: Path, out: Path, seed: int) -> RunConfig:
-    return RunConfig.model_validate(
-        {
-            "model": {"path": str(model), "device": "cpu"},
-            "data": {"train": str(corpus), "eval_fraction": 0.0},
-            "loss": {"name": "sft"},
-            "optim": {"learning_rate": 3e-3, "warmup_steps": 20},
-            "train": {"pairs_per_step": 96, "epochs": 9, "max_steps": SFT_STEPS, "seed": seed},
-            "checkpoint": {"every": 1000, "keep": 1},
-            "evaluate": {"samples": 0},
-            "out": str(out),
-        }
-    )
-
-
 def _dpo(model: Path, pairs: Path, out: Path, seed: int) -> RunConfig:
     return RunConfig.model_validate(
         {
@@ -169,39 +160,22 @@ def _dpo(model: Path, pairs: Path, out: Path, seed: int) -> RunConfig:
     )
 
 
-def _judged(model: Path, seed: int) -> list[Judged]:
-    reader = open_reader(model, device="cpu")
-    sampling = Sampling(max_new_tokens=LONGEST, seed=seed + 1, batch_size=512)
-    answers = draw(reader.model, reader.encoder, _prompts(), sampling, per_prompt=ANSWERS * JUDGED_PROMPTS)
-    random = Random(seed + 1)
-    judged: list[Judged] = []
-    for start in range(0, len(answers), ANSWERS):
-        own = answers[start : start + ANSWERS]
-        texts = [answer.text for answer in own if answer.text.strip()]
-        judged += bradley_terry(str(own[0].group.prompt), texts, true_reward, random)
-    random.shuffle(judged)
-    return judged
-
-
 def _measure(before: Path, after: Path, seed: int) -> tuple[Measured, Measured, np.ndarray]:
     reference, policy = open_reader(before, device="cpu"), open_reader(after, device="cpu")
-    sampling = Sampling(max_new_tokens=LONGEST, seed=seed + 2, batch_size=512)
+    sampling = Sampling(max_new_tokens=LONGEST, seed=seed + 2, batch_size=BATCH)
 
     def measured(reader: Reader) -> Measured:
-        answers = draw(reader.model, reader.encoder, _prompts(), sampling, per_prompt=MEASURED)
-        rewards = [true_reward(answer.text) for answer in answers]
-        kl = answer_divergence(reader.model, reference.model, answers, token_budget=16_384).tolist()
-        good = sum(answer.ended and is_review(f"{answer.group.prompt}{answer.text}") for answer in answers)
-        return Measured(mean(rewards), mean(kl), wilson(good, len(answers)), rewards, answers)
+        models = reader.model, reference.model
+        found = measure_policy(
+            *models, reader.encoder, prompts(), TRUE, sampling, per_prompt=MEASURED, token_budget=TOKEN_BUDGET
+        )
+        good = sum(answer.ended and is_review(f"{answer.group.prompt}{answer.text}") for answer in found.answers)
+        grammatical = wilson(good, len(found.answers))
+        return Measured(found.reward, found.kl.averaged, grammatical, found.rewards, found.answers)
 
-    sampling_of_frontier = Sampling(max_new_tokens=LONGEST, seed=seed + 3, batch_size=512)
-    many = draw(reference.model, reference.encoder, _prompts(), sampling_of_frontier, per_prompt=FRONTIER)
-    rewards = np.array([true_reward(answer.text) for answer in many]).reshape(len(PROMPTS), FRONTIER)
+    many = write_answers(reference, per_prompt=FRONTIER, seed=seed + 3)
+    rewards = np.array([true_reward(answer.text) for answer in many]).reshape(len(prompts()), FRONTIER)
     return measured(reference), measured(policy), rewards
-
-
-def _prompts() -> list[Group]:
-    return [Group(prompt, f"grammar:{line}", prompt, ()) for line, prompt in enumerate(PROMPTS, 1)]
 
 
 def _evidence(before: Measured, after: Measured, frontier: Sequence[Best]) -> dict[str, object]:
@@ -245,31 +219,3 @@ def _numbers(value: Mean | Share) -> dict[str, float]:
 def _interval(value: Mean | Share) -> str:
     sign = "+" if isinstance(value, Mean) else ""
     return f"{value.value:{sign}.2f} [{value.low:{sign}.2f}, {value.high:{sign}.2f}]"
-
-
-def _write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
-    return _write(path, "".join(json.dumps(row) + "\n" for row in rows))
-
-
-def _write(path: Path, text: str) -> Path:
-    try:
-        write_durably(path, text.encode())
-    except OSError as error:
-        what = f"the demo cannot be written: {error.strerror}"
-        raise TrainingError("run.write", what, where=str(path), fix="make room, or give another --out") from error
-    return path
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Models this small are slower on many threads; and one thread gives the same numbers again."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _quiet(line: str) -> None:
-    """What the runs of the demo say stands in their reports."""

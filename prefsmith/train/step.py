@@ -100,7 +100,7 @@ def accumulate_step(
             weigh = _OnePass(reduction, batch, reference)
             policy.accumulate(weigh.batch, weigh if turn.counts else _nothing, objective.asked, reference)
             parts += weigh.parts
-    return _joined([part for each in ranks.gather(parts) for part in each])
+    return join_scored([part for each in ranks.gather(parts) for part in each])
 
 
 def _nothing(tokens: TokenScores, _part: slice) -> TokenSlopes:
@@ -259,7 +259,8 @@ def _scored_tokens(group: EncodedGroup) -> int:
     return sum(_lengths(group))
 
 
-def _joined(parts: list[Scored]) -> Scored:
+def join_scored(parts: Sequence[Scored]) -> Scored:
+    """What several micro-batches of a step scored, as one."""
     seqs = [part.scores.policy.shape[0] for part in parts]
     terms = range(len(parts[0].labels))
     return Scored(

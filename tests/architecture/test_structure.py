@@ -34,6 +34,7 @@ ALLOWED = {
         "model/load.py", "model/attention.py", "model/head.py", "model/score.py", "model/ladder.py",
         "model/adapters.py", "model/export.py", "model/reference.py", "model/generate.py", "model/merge.py",
         "model/scratch.py", "model/shape.py", "model/recompute.py", "model/quantize.py", "data/render.py",
+        "model/reward.py",
         "data/chat.py", "data/encode.py", "data/keys.py", "data/tokens.py", "data/written.py", "assembly.py", "run.py",
     },
     "peft": {"model/adapters.py"},

@@ -8,6 +8,7 @@ from prefsmith.data.groups import read_groups
 from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.methods import demo as module
 from prefsmith.methods.demo import demo, summary
+from prefsmith.methods.experiment import world
 from prefsmith.settings import load_settings
 
 
@@ -80,7 +81,7 @@ def test_a_full_disk_is_told(small, tmp_path, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_durably", full)
+    monkeypatch.setattr(world, "write_durably", full)
     with pytest.raises(TrainingError, match="No space left") as caught:
         demo(tmp_path / "demo", say=quiet)
     assert caught.value.code == "run.write" and caught.value.where.endswith("reviews.jsonl")

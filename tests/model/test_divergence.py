@@ -22,9 +22,10 @@ def by_hand(policy, reference, groups, temperature):
             with torch.no_grad():
                 own = (policy(input_ids=ids).logits[0].double() / temperature).log_softmax(-1)
                 other = (reference(input_ids=ids).logits[0].double() / temperature).log_softmax(-1)
-            kl = (own.exp() * (own - other)).sum(-1)
-            parts.append(kl[len(group.prompt) - 1 : -1])
-    return torch.cat(parts)
+            rows, tokens = slice(len(group.prompt) - 1, -1), torch.tensor(completion.ids)[:, None]
+            kl = (own.exp() * (own - other)).sum(-1)[rows]
+            parts.append(torch.stack([kl, (own - other)[rows].gather(1, tokens)[:, 0]]))
+    return torch.cat(parts, dim=1)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -34,17 +35,19 @@ def test_it_is_the_formula_on_plain_logits(monkeypatch, path, temperature, eleme
     monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", elements)
     policy, reference = tiny_llama(std=0.4), stirred(tiny_llama(std=0.4), seed=7, std=0.4)
     groups = encoded_groups(6, completions=3)
-    expected = by_hand(policy, reference, groups, temperature)
+    expected, sampled = by_hand(policy, reference, groups, temperature)
     found = token_divergence(
         Frozen(Scorer(policy, path)), Frozen(Scorer(reference, "padded")), pack(groups), temperature=temperature
     )
     assert expected.min() >= 0 and expected.mean() > 0.1
-    torch.testing.assert_close(found, expected, atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(found.averaged, expected, atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(found.sampled, sampled, atol=2e-6, rtol=1e-5)
 
 
 def test_a_model_has_none_to_itself():
     model = Frozen(Scorer(tiny_llama(), "shared"))
-    assert not token_divergence(model, model, pack(encoded_groups(4))).any()
+    found = token_divergence(model, model, pack(encoded_groups(4)))
+    assert not found.averaged.any() and not found.sampled.any()
 
 
 def test_an_adapter_is_compared_with_its_base():
@@ -58,7 +61,7 @@ def test_an_adapter_is_compared_with_its_base():
     groups = encoded_groups(4)
     found = token_divergence(Frozen(scorer), base, pack(groups))
     plain = tiny_llama(std=0.4)
-    torch.testing.assert_close(found, by_hand(model, plain, groups, 1.0), atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(found.averaged, by_hand(model, plain, groups, 1.0)[0], atol=2e-6, rtol=1e-5)
 
 
 def test_other_vocabularies_are_refused():

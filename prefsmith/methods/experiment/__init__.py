@@ -1,0 +1,1 @@
+"""Methods compared in a world whose true reward is known."""

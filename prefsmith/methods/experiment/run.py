@@ -1,0 +1,149 @@
+"""A whole experiment: every seed's start, every arm from it, and what it all says."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefsmith.errors import TrainingError
+from prefsmith.evaluate.points import Arm
+from prefsmith.files import digest_of_files, file_digest
+from prefsmith.losses import resolve
+from prefsmith.methods.experiment.arms import REFERENCE, measure_start, train_loss, train_rloo
+from prefsmith.methods.experiment.evidence import Experiment, SeedFound, as_json, gather
+from prefsmith.methods.experiment.place import Place
+from prefsmith.methods.experiment.seed import Learned, Start, learn_reward, prepare
+from prefsmith.methods.experiment.settings import BEST_OF_N, OWN, RLOO, ExperimentConfig
+from prefsmith.methods.experiment.tasks import Task, cores, run_tasks
+from prefsmith.methods.experiment.world import one_thread, write_text
+from prefsmith.report.experiment import write_experiment
+from prefsmith.train.folder import free_folder
+
+Say = Callable[[str], None]
+START, MEASURED, LEARNED = "start", "the start, measured", "the learned reward"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An experiment and where it is.
+
+    Args:
+        found: what it found.
+        evidence: as evidence.json has it.
+        folder: everything is in it.
+        report: its page.
+        seconds: that it took.
+    """
+
+    found: Experiment
+    evidence: dict[str, object]
+    folder: Path
+    report: Path
+    seconds: float
+
+
+def experiment(config: ExperimentConfig, out: Path | None, *, name: str = "sentiment", say: Say = print) -> Written:
+    """Run an experiment.
+
+    Args:
+        config: its settings.
+        out: folder for everything. Default: the first free eval/frontier-<name>.
+        name: of the recipe.
+        say: is given a line at a time.
+
+    Raises:
+        ConfigError: a method or one of its settings is wrong, or the folder is not empty.
+        TrainingError: a run stopped itself, or the disk is full.
+    """
+    started = time.perf_counter()
+    check_methods(config)
+    folder = free_folder(out, f"eval/frontier-{name}")
+    places = {seed: Place(folder.absolute() / f"seed-{seed}", seed) for seed in config.seeds}
+    tasks = [task for place in places.values() for task in _tasks(config, place)]
+    workers = cores() if config.workers == "auto" else config.workers
+    say(f"{len(tasks)} tasks for {len(places)} seed{'s' * (len(places) > 1)}, {workers} at a time")
+    number = 0
+
+    def done(task: str, result: Any) -> None:  # noqa: ANN401
+        nonlocal number
+        number += 1
+        minutes = (time.perf_counter() - started) / 60
+        say(f"  {number}/{len(tasks)}  {minutes:4.1f} min  {task}: {_words(result)}")
+
+    with one_thread():
+        results = run_tasks(tasks, min(workers, len(tasks)), done)
+    seeds = {seed: _seed_found(config, place, results) for seed, place in places.items()}
+    found = gather(config, seeds)
+    evidence = as_json(found)
+    write_text(folder / "evidence.json", json.dumps(evidence, indent=1, allow_nan=False) + "\n")
+    report = write_experiment(folder)
+    return Written(found, evidence, folder, report, time.perf_counter() - started)
+
+
+def check_methods(config: ExperimentConfig) -> None:
+    """Refuse what could not be trained, before anything is.
+
+    Raises:
+        ConfigError: a loss is not known, or has no such setting.
+    """
+    for arm in config.arms():
+        if arm.method not in OWN:
+            resolve(arm.method, dict(arm.settings), where="methods")
+
+
+def require(found: Experiment, folder: Path) -> None:
+    """Stop where a criterion that the recipe requires does not hold.
+
+    Raises:
+        TrainingError: with the criteria.
+    """
+    wrong = [each for each in found.checks if each.name in found.config.required and not each.passed]
+    if wrong:
+        what = "; ".join(f"{each.name} ({each.claim}) {each.word}: {each.found}" for each in wrong)
+        fix = "report.html has every number; more steps or samples, or leave the criterion out of `required`"
+        raise TrainingError("frontier.criteria", what, where=str(folder), fix=fix)
+
+
+def _tasks(config: ExperimentConfig, place: Place) -> list[Task]:
+    """Of one seed; what takes long comes first."""
+    start = _name(place, START)
+    tasks = [Task(start, prepare, (config, place))]
+    if config.learns_a_reward:
+        tasks.append(Task(_name(place, LEARNED), learn_reward, (config, place), (start,)))
+    tasks.append(Task(_name(place, MEASURED), measure_start, (config, place), (start,)))
+    trained = sorted((arm for arm in config.arms() if arm.method != BEST_OF_N), key=lambda arm: arm.method != RLOO)
+    for arm in trained:
+        after = (start, _name(place, LEARNED)) if arm.setting("reward") == "learned" else (start,)
+        work = train_rloo if arm.method == RLOO else train_loss
+        tasks.append(Task(_name(place, arm), work, (config, place, arm), after))
+    return tasks
+
+
+def _seed_found(config: ExperimentConfig, place: Place, results: Any) -> SeedFound:  # noqa: ANN401
+    readings = {arm: results[_name(place, arm)] for arm in config.arms() if arm.method != BEST_OF_N}
+    weights = sorted(place.start.glob("*.safetensors"))
+    return SeedFound(
+        start=results[_name(place, START)],
+        learned=results.get(_name(place, LEARNED)),
+        readings={REFERENCE: results[_name(place, MEASURED)], **readings},
+        digests={"start": digest_of_files(weights), "pairs": file_digest(place.pairs)},
+    )
+
+
+def _name(place: Place, what: Arm | str) -> str:
+    return f"seed {place.seed}, {what}"
+
+
+def _words(result: object) -> str:
+    """What became of a task, in a few words."""
+    if isinstance(result, Start):
+        return f"{result.pairs:,} pairs, {result.right:.0%} of the verdicts right; reward {result.rewards.mean():+.2f}"
+    if isinstance(result, Learned):
+        accuracy = "" if result.accuracy is None else f"accuracy {result.accuracy}, "
+        return f"{accuracy}correlation with the true one {result.correlation:.2f}"
+    last = result[-1] if isinstance(result, list) and result else None
+    if last is None:
+        return "done"
+    return f"reward {last.reward.value:+.2f} at KL {last.kl.averaged.value:.2f}"

@@ -1,0 +1,211 @@
+"""The settings of an experiment: what is compared, on what, how long. Starts without torch."""
+
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from prefsmith.config import Section
+from prefsmith.evaluate.points import Arm
+from prefsmith.settings import build_as, read_yaml
+
+BEST_OF_N, RLOO = "best_of_n", "rloo"
+OWN = {BEST_OF_N: {"n", "reward"}, RLOO: {"beta", "reward"}}
+"""Methods that are no loss, and their settings."""
+Rule = Literal["V1", "V2", "V3", "A1", "A2", "A3", "A4", "A5"]
+
+
+class StartConfig(Section):
+    """The model that every method starts from: it learns reviews from scratch."""
+
+    reviews: int = Field(default=12_000, ge=1)
+    """Reviews that the grammar writes."""
+    steps: int = Field(default=500, ge=1)
+    """Optimiser steps."""
+    per_step: int = Field(default=96, ge=1)
+    """Reviews in a step."""
+    learning_rate: float = Field(default=3e-3, gt=0, lt=1)
+    """Peak; falls linearly to zero."""
+    width: int = Field(default=64, ge=4)
+    """Of the hidden states."""
+    layers: int = Field(default=2, ge=1)
+    """Of the model."""
+    heads: int = Field(default=4, ge=1)
+    """Of its attention."""
+
+
+class PreferencesConfig(Section):
+    """What methods learn from: the start's own answers, compared pair by pair."""
+
+    asked: int = Field(default=208, ge=1)
+    """How often each of the grammar's twelve prompts is asked."""
+    held_out: int = Field(default=20, ge=0)
+    """The same for the pairs that the reward model is chosen by."""
+    answers: int = Field(default=4, ge=2)
+    """Answers each time, all of them compared."""
+    labels: Literal["bradley_terry", "deterministic"] = "bradley_terry"
+    """`bradley_terry`: a judge that errs, P = s(difference of rewards). `deterministic`: the better one; no ties."""
+
+
+class TrainingConfig(Section):
+    """How every method is trained."""
+
+    steps: int = Field(default=300, ge=1)
+    """Optimiser steps."""
+    pairs_per_step: int = Field(default=64, ge=2)
+    """Comparisons in a step; for reinforcement learning answers, a multiple of `preferences.answers`."""
+    learning_rate: float = Field(default=3e-4, gt=0, lt=1)
+    """Peak."""
+    warmup_steps: int = Field(default=20, ge=0)
+    """Steps of the rise to it."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """What follows."""
+
+
+class MeasuringConfig(Section):
+    """When and on how many samples policies are measured."""
+
+    every: int = Field(default=100, ge=1)
+    """Steps between measurements; the last step is always measured."""
+    samples: int = Field(default=250, ge=2)
+    """Answers to each of the twelve prompts."""
+    frontier: int = Field(default=1_500, ge=2)
+    """Answers of the start to each prompt, of which the frontier is computed: fewer are low above 2.5 nats of KL."""
+
+
+class MethodConfig(BaseModel):
+    """A method and a grid of its settings: a list tries each of its values."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    name: str
+    """A loss (`prefsmith losses`), `rloo`, or `best_of_n`."""
+    steps: int | None = Field(default=None, ge=1)
+    """In the place of `training.steps`."""
+    learning_rate: float | None = Field(default=None, gt=0, lt=1)
+    """In the place of `training.learning_rate`."""
+
+    @model_validator(mode="after")
+    def _own_settings(self) -> "MethodConfig":
+        own = OWN.get(self.name)
+        if own is None:
+            return self
+        unknown = sorted({*self.grid} - own)
+        if unknown:
+            raise ValueError(f"{self.name} has no setting {unknown[0]}: it takes {', '.join(sorted(own))}")
+        missing = ({"n"} if self.name == BEST_OF_N else {"beta"}) - {*self.grid}
+        if missing:
+            raise ValueError(f"{self.name} needs {missing.pop()}")
+        for value in self.grid.get("reward", []):
+            if value not in ("task", "learned"):
+                raise ValueError(f"reward is {value!r}, and must be task or learned")
+        return self
+
+    @property
+    def grid(self) -> dict[str, list[float | str]]:
+        """The values of each setting of its own that are tried."""
+        given: Mapping[str, Any] = self.model_extra or {}
+        return {
+            key: [_plain(each) for each in (value if isinstance(value, list) else [value])]
+            for key, value in given.items()
+        }
+
+    def arms(self) -> list[Arm]:
+        """Every combination; what chooses or rewards is always said."""
+        grid = self.grid
+        if self.name in OWN:
+            grid = {"reward": ["task"], **grid}
+        return [Arm(self.name, tuple(zip(grid, values, strict=True))) for values in product(*grid.values())]
+
+
+class ExperimentConfig(Section):
+    """Everything that changes what an experiment finds, and how many processes find it."""
+
+    version: Literal[1] = 1
+    """Version of this schema."""
+    task: Literal["reviews"] = "reviews"
+    """The world: reviews from a grammar, with a known reward."""
+    seeds: list[Annotated[int, Field(ge=0, strict=True)]] = Field(default=[0], min_length=1)
+    """One whole experiment for each."""
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Processes; `auto` takes a core each. The numbers do not depend on it."""
+    start: StartConfig = Field(default_factory=StartConfig)
+    preferences: PreferencesConfig = Field(default_factory=PreferencesConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    reward_model: TrainingConfig = Field(default_factory=lambda: TrainingConfig(learning_rate=1e-3))
+    """How the reward is learned, where a method uses a learned one; the best of its steps on held-out pairs is kept."""
+    measuring: MeasuringConfig = Field(default_factory=MeasuringConfig)
+    methods: list[MethodConfig] = Field(min_length=1)
+    """What is compared."""
+    required: list[Rule] = Field(default_factory=list)
+    """Criteria that have to hold; otherwise the command ends with exit status 4, the evidence being written."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, value: list[int]) -> list[int]:
+        if len({*value}) < len(value):
+            raise ValueError("a seed is given twice")
+        return value
+
+    @model_validator(mode="after")
+    def _arms_differ(self) -> "ExperimentConfig":
+        arms = [str(arm) for arm in self.arms()]
+        twice = next((arm for place, arm in enumerate(arms) if arm in arms[:place]), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is asked for twice")
+        largest = max((value for arm in self.arms() if isinstance(value := arm.setting("n"), float)), default=1.0)
+        if largest * 2 > self.measuring.frontier:
+            raise ValueError(f"best of {largest:g} needs measuring.frontier of at least {2 * largest:g}")
+        if self.training.pairs_per_step % self.preferences.answers and any(arm.method == RLOO for arm in self.arms()):
+            raise ValueError("training.pairs_per_step is no multiple of preferences.answers, which rloo needs")
+        return self
+
+    def arms(self) -> list[Arm]:
+        """Everything that is compared, in order."""
+        return [arm for method in self.methods for arm in method.arms()]
+
+    def method_of(self, arm: Arm) -> MethodConfig:
+        """The entry that an arm is of."""
+        return next(method for method in self.methods if arm in method.arms())
+
+    @property
+    def learns_a_reward(self) -> bool:
+        """Whether any method needs one."""
+        return any(arm.setting("reward") == "learned" for arm in self.arms())
+
+    @property
+    def betas(self) -> list[float]:
+        """Of the methods that have a closed form, for the tilted reference."""
+        found = {arm.setting("beta") for arm in self.arms() if arm.method in ("dpo", RLOO)}
+        return sorted(beta for beta in found if isinstance(beta, float))
+
+
+def read_experiment(path: Path, *, seeds: list[int] | None = None, workers: int | None = None) -> ExperimentConfig:
+    """The settings in a YAML file.
+
+    Args:
+        path: of the file.
+        seeds: in the place of the file's.
+        workers: likewise.
+
+    Raises:
+        ConfigError: it cannot be read, a key is not known, or a value is outside its range; with its line.
+    """
+    settings = read_yaml(path)
+    for key, value in (("seeds", seeds), ("workers", workers)):
+        if value is not None:
+            settings.values[key] = value
+            settings.origins[(key,)] = f"--{key.rstrip('s') if key == 'seeds' else key}"
+    return build_as(ExperimentConfig, settings)
+
+
+def _plain(value: object) -> float | str:
+    """A number as a float, so that 1 and 1.0 are one setting; words stay."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{value!r} is neither a number nor a word")
+    try:
+        return float(value)  # YAML reads 1e-3 as text
+    except ValueError:
+        return str(value)

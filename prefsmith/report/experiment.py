@@ -1,0 +1,250 @@
+"""The page of an experiment: methods against the best that any could reach, criteria, and every number behind them."""
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from markupsafe import Markup
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from prefsmith.errors import ConfigError
+from prefsmith.report.evidence import Remark
+from prefsmith.report.methods import Drawn, Family, methods_plot
+from prefsmith.report.page import POLICY, templates, write_page
+from prefsmith.train.findings import Finding
+
+NAMES = {
+    "reference": "the start",
+    "dpo": "DPO",
+    "ipo": "IPO",
+    "kto": "KTO",
+    "sft": "fine-tuning on chosen",
+    "unlikelihood": "unlikelihood",
+    "best_of_n": "best of n",
+    "rloo": "RLOO",
+}
+"""What methods are called on the page; others by their own names."""
+NEAR, FAR = 1.0, 1.5
+"""Nats: where methods go beyond the second, what they do below the first is drawn once more."""
+REWARDS = {"task": "true reward", "learned": "learned reward"}
+
+
+class Shown(BaseModel):
+    """A part of evidence.json, as far as the page shows it."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Number(Shown):
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: float
+
+
+class Criterion(Shown):
+    """A criterion and what became of it."""
+
+    name: str
+    claim: str
+    passed: bool | None
+    found: str
+
+
+class End(Shown):
+    """The last point of an arm, over seeds."""
+
+    arm: str
+    method: str
+    settings: dict[str, float | str]
+    step: int
+    reward: Number
+    kl: Number
+    best: float
+    below: float
+    below_error: float
+    efficiency: float | None
+    tokens: float | None
+    by_seed: list[float]
+
+
+class Measurement(Shown):
+    """A policy after some steps."""
+
+    arm: str
+    seed: int
+    step: int
+    reward: Number
+    kl: Number
+    best: float
+    below: float
+    kl_sampled: Number | None = None
+    kl_gap: Number | None = None
+    kl_errors: dict[str, float] = Field(default_factory=dict)
+    tokens: Number | None = None
+    ended: Number | None = None
+    grammatical: Number | None = None
+    sample: str | None = None
+
+
+class RewardModelFound(Shown):
+    """How good the learned reward is."""
+
+    accuracy: Number | None
+    correlation: float
+    step: int
+
+
+class SeedRow(Shown):
+    """What a seed's methods have in common."""
+
+    seed: int
+    pairs: int
+    verdicts_right: float
+    reward: Number
+    frontier: list[tuple[float, float]]
+    reward_model: RewardModelFound | None = None
+
+
+class ExperimentEvidence(Shown):
+    """All of it."""
+
+    recipe: dict[str, object]
+    versions: dict[str, str]
+    criteria: list[Criterion]
+    findings: list[Remark]
+    ends: list[End]
+    seeds: list[SeedRow] = Field(min_length=1)
+    points: list[Measurement]
+
+
+def read_experiment(folder: Path) -> ExperimentEvidence:
+    """The evidence of an experiment.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+    """
+    path = folder / "evidence.json"
+    try:
+        return ExperimentEvidence.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no evidence of `prefsmith eval frontier`"
+        fix = "name the folder of an experiment that came to its end"
+        raise ConfigError("report.evidence", f"cannot be read: {reason}", where=str(path), fix=fix) from error
+
+
+def write_experiment(folder: Path) -> Path:
+    """Draw report.html from evidence.json.
+
+    Raises:
+        ConfigError: the evidence cannot be read, or the page cannot be written.
+    """
+    path = folder / "report.html"
+    write_page(path, experiment_page(read_experiment(folder), folder.name))
+    return path
+
+
+def experiment_page(found: ExperimentEvidence, name: str) -> str:
+    """The page as HTML; the same evidence gives the same text."""
+    families = _families(found)
+    return (
+        templates()
+        .get_template("experiment.html")
+        .render(
+            policy=POLICY,
+            name=name,
+            found=found,
+            title_of=title_of,
+            passed=[each for each in found.criteria if each.passed],
+            failed=[each for each in found.criteria if each.passed is False],
+            figure=_figure("frontier", families, found, None),
+            near=_figure("frontier-near", families, found, NEAR) if _goes_far(found) else None,
+            findings=[Finding("experiment", each.severity, each.what, fix=each.fix) for each in found.findings],
+            settings=list(_flat(found.recipe)),
+            signed=lambda value: "" if value is None else f"{value:+.2f}".replace("-", "\u2212"),
+            z=_z,
+            version=version("prefsmith"),
+        )
+    )
+
+
+def title_of(method: str, settings: dict[str, float | str]) -> str:
+    """An arm in words: `DPO, beta 0.1`."""
+    values = [
+        REWARDS.get(str(value), str(value)) if key == "reward" else f"{key} {_as_given(value)}"
+        for key, value in settings.items()
+    ]
+    return ", ".join((NAMES.get(method, method), *values))
+
+
+def _as_given(value: float | str) -> str:
+    """A setting as it was given."""
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+def _z(each: Measurement) -> str:
+    """How many standard errors the two estimates of the KL are apart."""
+    error = each.kl_errors.get("gap", 0.0)
+    return "" if each.kl_gap is None or error == 0 else f"{abs(each.kl_gap.value) / error:.1f}"
+
+
+def _goes_far(found: ExperimentEvidence) -> bool:
+    return any(end.kl.value > FAR for end in found.ends)
+
+
+def _families(found: ExperimentEvidence) -> list[Family]:
+    """Arms that differ in their numbers alone, each with where it ended and what it passed through."""
+    grouped: dict[str, list[End]] = {}
+    for end in found.ends:
+        words = {key: value for key, value in end.settings.items() if isinstance(value, str)}
+        grouped.setdefault(title_of(end.method, words), []).append(end)
+    passed: dict[str, list[Measurement]] = {}
+    for each in found.points:
+        passed.setdefault(each.arm, []).append(each)
+    families = []
+    for title, ends in grouped.items():
+        drawn = [
+            Drawn(end.kl.value, end.reward.value, (end.kl.low, end.kl.high), (end.reward.low, end.reward.high))
+            for end in ends
+        ]
+        on_the_way = [
+            (each.kl.value, each.reward.value)
+            for end in ends
+            for each in passed.get(end.arm, [])
+            if each.step < end.step
+        ]
+        families.append(Family(title, _numbers(ends), tuple(drawn), tuple(on_the_way)))
+    return families
+
+
+def _numbers(ends: Sequence[End]) -> str:
+    """The settings that a family tries: `beta 0.1, 0.3, 1, 3`."""
+    tried: dict[str, list[str]] = {}
+    for end in ends:
+        for key, value in end.settings.items():
+            if isinstance(value, float) and f"{value:g}" not in tried.setdefault(key, []):
+                tried[key].append(f"{value:g}")
+    return "; ".join(f"{key} {', '.join(values)}" for key, values in tried.items())
+
+
+def _figure(name: str, families: Sequence[Family], found: ExperimentEvidence, most_kl: float | None) -> Markup:
+    curves = [seed.frontier for seed in found.seeds]
+    count = len(curves)
+    # The tilted references have one beta in every seed, so that their means are again such a curve.
+    best = [
+        (sum(point[0] for point in row) / count, sum(point[1] for point in row) / count)
+        for row in zip(*curves, strict=True)
+    ]
+    return methods_plot(name, "Reward against KL", families, best, most_kl=most_kl)
+
+
+def _flat(values: object, path: str = "") -> list[tuple[str, str]]:
+    """Settings by their dotted names."""
+    if isinstance(values, dict):
+        return [row for key, value in values.items() for row in _flat(value, f"{path}.{key}".strip("."))]
+    if isinstance(values, list) and any(isinstance(each, dict) for each in values):
+        return [row for index, value in enumerate(values) for row in _flat(value, f"{path}.{index}")]
+    return [] if values is None else [(path, ", ".join(map(str, values)) if isinstance(values, list) else str(values))]
