@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo venv test check docs bench bench-quick bench-full bench-gate bench-paths bench-gpu format agreement mutants
+.PHONY: demo frontier venv test check docs bench bench-quick bench-full bench-gate bench-paths bench-gpu format agreement mutants
 venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -14,6 +14,10 @@ venv: .venv/installed
 
 demo: venv
 	$(BIN)/prefsmith demo $(ARGS)
+
+# Methods where the true reward is known, in a slice of a few minutes: docs/frontier.md.
+frontier: venv
+	$(BIN)/prefsmith eval frontier recipes/sentiment-slice.yaml $(ARGS)
 
 test: venv
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ARGS)

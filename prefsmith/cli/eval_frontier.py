@@ -25,8 +25,8 @@ learned reward. All of them start from one model, which has learnt reviews from 
 answers. Each is measured every few steps: mean reward, KL by two estimates, length, whether answers end.
 
 Written are evidence.json (every number with n and interval; the same seeds give the same bytes, on any number of \
-workers), report.html, and a folder for every run. Criteria say whether it came out as theory has it; those that the \
-recipe requires decide about the exit status.
+workers), report.html, and a folder for every run. An experiment that was stopped goes on with --resume. Criteria say \
+whether it came out as theory has it; those that the recipe requires decide about the exit status.
 
 Exit status: 0 done, 1 a bug of ours, 2 a wrong recipe or option, 4 a run stopped itself or a required criterion does \
 not hold."""
@@ -43,6 +43,9 @@ def frontier(
         list[int] | None, Parameter(negative=(), help="In the place of the recipe's seeds; may be given again.")
     ] = None,
     workers: Annotated[int | None, Parameter(help="Processes. Default: the recipe's, or one for every core.")] = None,
+    resume: Annotated[
+        bool, Parameter(negative=(), help="Go on with the experiment in --out, behind the runs that are done.")
+    ] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=(), help="Print the evidence, for programs.")] = False,
     dry_run: Annotated[bool, Parameter(negative=(), help="Say what would be trained, and stop.")] = False,
 ) -> None:
@@ -57,7 +60,7 @@ def frontier(
         for line in _planned(config):
             say(line)
         return
-    written = experiment(config, out, name=recipe.stem, say=complain if as_json else say)
+    written = experiment(config, out, name=recipe.stem, resume=resume, say=complain if as_json else say)
     if as_json:
         print(json.dumps(written.evidence, indent=1))
     else:

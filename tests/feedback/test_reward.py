@@ -37,7 +37,7 @@ def test_both_are_rewards(learned):
 def test_a_function_of_the_text():
     assert TextReward("length", lambda text: float(len(text))).rewards(GROUPS) == [(6.0, 12.0), (3.0,), (0.0, 6.0, 1.0)]
     chat = Group("c", "rows:9", "red", (Completion(messages=(Message("assistant", "yes"),)),))
-    assert TextReward("length", len).rewards([chat]) == [(3,)]
+    assert TextReward("length", lambda text: float(len(text))).rewards([chat]) == [(3.0,)]
 
 
 def test_a_learned_one_reads_prompt_answer_and_end(learned):

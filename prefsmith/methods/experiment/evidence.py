@@ -63,7 +63,7 @@ class Experiment:
 
 def gather(config: ExperimentConfig, seeds: Mapping[int, SeedFound]) -> Experiment:
     """Put every reading beside the frontier of its own seed."""
-    grounds = {seed: _ground(config, found.start.rewards) for seed, found in seeds.items()}
+    grounds = {seed: _ground(config, np.array(found.start.rewards)) for seed, found in seeds.items()}
     points = [
         point
         for arm in (REFERENCE, *config.arms())
@@ -80,12 +80,13 @@ def _ground(config: ExperimentConfig, rewards: Rewards) -> Ground:
 
 
 def _points(arm: Arm, seed: int, found: SeedFound, ground: Ground) -> list[Point]:
-    rewards = found.start.rewards
+    rewards = np.array(found.start.rewards)
     if arm.method != BEST_OF_N:
         return [_point(arm, seed, each, rewards, ground) for each in found.readings[arm]]
     n = arm.setting("n")
     assert isinstance(n, float)  # the settings refuse an arm without
-    scores = None if arm.setting("reward") == "task" or found.learned is None else found.learned.scores
+    learned = found.learned if arm.setting("reward") == "learned" else None
+    scores = None if learned is None else np.array(learned.scores)
     best = best_of(rewards, int(n), scores)
     there = _best_there(rewards, best.kl, ground)
     kl = Mean(best.kl, best.kl, best.kl, rewards.size)

@@ -2,23 +2,26 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from prefsmith.errors import TrainingError
+from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.evaluate.points import Arm
 from prefsmith.files import digest_of_files, file_digest
 from prefsmith.losses import resolve
-from prefsmith.methods.experiment.arms import REFERENCE, measure_start, train_loss, train_rloo
+from prefsmith.methods.experiment.arms import REFERENCE, Reading, measure_start, train_loss, train_rloo
 from prefsmith.methods.experiment.evidence import Experiment, SeedFound, as_json, gather
 from prefsmith.methods.experiment.place import Place
+from prefsmith.methods.experiment.results import Results
 from prefsmith.methods.experiment.seed import Learned, Start, learn_reward, prepare
 from prefsmith.methods.experiment.settings import BEST_OF_N, OWN, RLOO, ExperimentConfig
 from prefsmith.methods.experiment.tasks import Task, cores, run_tasks
 from prefsmith.methods.experiment.world import one_thread, write_text
 from prefsmith.report.experiment import write_experiment
+from prefsmith.train.checkpoint import lock
 from prefsmith.train.folder import free_folder
 
 Say = Callable[[str], None]
@@ -44,42 +47,63 @@ class Written:
     seconds: float
 
 
-def experiment(config: ExperimentConfig, out: Path | None, *, name: str = "sentiment", say: Say = print) -> Written:
+def experiment(
+    config: ExperimentConfig, out: Path | None, *, name: str = "sentiment", resume: bool = False, say: Say = print
+) -> Written:
     """Run an experiment.
 
     Args:
         config: its settings.
         out: folder for everything. Default: the first free eval/frontier-<name>.
         name: of the recipe.
+        resume: go on with the experiment in `out`, behind the tasks that are done.
         say: is given a line at a time.
 
     Raises:
-        ConfigError: a method or one of its settings is wrong, or the folder is not empty.
+        ConfigError: a method or one of its settings is wrong, or the folder holds something else.
         TrainingError: a run stopped itself, or the disk is full.
     """
     started = time.perf_counter()
     check_methods(config)
-    folder = free_folder(out, f"eval/frontier-{name}")
+    folder = _folder(out, name, resume=resume)
     places = {seed: Place(folder.absolute() / f"seed-{seed}", seed) for seed in config.seeds}
     tasks = [task for place in places.values() for task in _tasks(config, place)]
-    workers = cores() if config.workers == "auto" else config.workers
-    say(f"{len(tasks)} tasks for {len(places)} seed{'s' * (len(places) > 1)}, {workers} at a time")
-    number = 0
-
-    def done(task: str, result: Any) -> None:  # noqa: ANN401
-        nonlocal number
-        number += 1
-        minutes = (time.perf_counter() - started) / 60
-        say(f"  {number}/{len(tasks)}  {minutes:4.1f} min  {task}: {_words(result)}")
-
-    with one_thread():
-        results = run_tasks(tasks, min(workers, len(tasks)), done)
+    with lock(folder), one_thread():
+        results = _done(tasks, Results(folder, config), config, say)
     seeds = {seed: _seed_found(config, place, results) for seed, place in places.items()}
     found = gather(config, seeds)
     evidence = as_json(found)
     write_text(folder / "evidence.json", json.dumps(evidence, indent=1, allow_nan=False) + "\n")
     report = write_experiment(folder)
     return Written(found, evidence, folder, report, time.perf_counter() - started)
+
+
+def _folder(out: Path | None, name: str, *, resume: bool) -> Path:
+    if not resume:
+        return free_folder(out, f"eval/frontier-{name}")
+    if out is None or not (out / "recipe.json").is_file():
+        what, fix = "there is no experiment to go on with", "name its folder with --out"
+        raise ConfigError("run.folder", what, where="" if out is None else str(out), fix=fix)
+    return out
+
+
+def _done(tasks: Sequence[Task], kept: Results, config: ExperimentConfig, say: Say) -> dict[str, Any]:
+    """The result of every task."""
+    known, started = kept.known(tasks), time.perf_counter()
+    workers = min(cores() if config.workers == "auto" else config.workers, len(tasks))
+    behind = f", {len(known)} of them done before" if known else ""
+    say(f"{len(tasks)} tasks{behind}, {workers} at a time")
+    number = len(known)
+
+    def done(task: Task, result: Any) -> Any:  # noqa: ANN401
+        nonlocal number
+        number += 1
+        result = kept.keep(task, result)
+        minutes = (time.perf_counter() - started) / 60
+        say(f"  {number}/{len(tasks)}  {minutes:4.1f} min  {task.name}: {_words(result)}")
+        return result
+
+    return run_tasks(tasks, workers, done, known)
 
 
 def check_methods(config: ExperimentConfig) -> None:
@@ -108,20 +132,21 @@ def require(found: Experiment, folder: Path) -> None:
 
 def _tasks(config: ExperimentConfig, place: Place) -> list[Task]:
     """Of one seed; what takes long comes first."""
-    start = _name(place, START)
-    tasks = [Task(start, prepare, (config, place))]
+    start, learned = _name(place, START), _name(place, LEARNED)
+    tasks = [Task(start, prepare, (config, place), Start, place.folder)]
     if config.learns_a_reward:
-        tasks.append(Task(_name(place, LEARNED), learn_reward, (config, place), (start,)))
-    tasks.append(Task(_name(place, MEASURED), measure_start, (config, place), (start,)))
+        tasks.append(Task(learned, learn_reward, (config, place), Learned, place.reward, (start,)))
+    nothing = place.of(REFERENCE)  # it writes none
+    tasks.append(Task(_name(place, MEASURED), measure_start, (config, place), list[Reading], nothing, (start,)))
     trained = sorted((arm for arm in config.arms() if arm.method != BEST_OF_N), key=lambda arm: arm.method != RLOO)
     for arm in trained:
-        after = (start, _name(place, LEARNED)) if arm.setting("reward") == "learned" else (start,)
+        after = (start, learned) if arm.setting("reward") == "learned" else (start,)
         work = train_rloo if arm.method == RLOO else train_loss
-        tasks.append(Task(_name(place, arm), work, (config, place, arm), after))
+        tasks.append(Task(_name(place, arm), work, (config, place, arm), list[Reading], place.of(arm), after))
     return tasks
 
 
-def _seed_found(config: ExperimentConfig, place: Place, results: Any) -> SeedFound:  # noqa: ANN401
+def _seed_found(config: ExperimentConfig, place: Place, results: Mapping[str, Any]) -> SeedFound:
     readings = {arm: results[_name(place, arm)] for arm in config.arms() if arm.method != BEST_OF_N}
     weights = sorted(place.start.glob("*.safetensors"))
     return SeedFound(
@@ -139,7 +164,8 @@ def _name(place: Place, what: Arm | str) -> str:
 def _words(result: object) -> str:
     """What became of a task, in a few words."""
     if isinstance(result, Start):
-        return f"{result.pairs:,} pairs, {result.right:.0%} of the verdicts right; reward {result.rewards.mean():+.2f}"
+        reward = fmean(map(fmean, result.rewards))
+        return f"{result.pairs:,} pairs, {result.right:.0%} of the verdicts right; reward {reward:+.2f}"
     if isinstance(result, Learned):
         accuracy = "" if result.accuracy is None else f"accuracy {result.accuracy}, "
         return f"{accuracy}correlation with the true one {result.correlation:.2f}"

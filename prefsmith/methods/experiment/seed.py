@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefsmith.evaluate.frontier import Rewards
 from prefsmith.evaluate.reader import open_reader
 from prefsmith.evaluate.stats import Share
 from prefsmith.feedback.reviews import true_reward
@@ -33,12 +32,12 @@ class Start:
     """What a seed begins with.
 
     Args:
-        rewards: true rewards of the start's answers, of which the frontier is computed.
+        rewards: true rewards of the start's answers, of which the frontier is computed; a row for each prompt.
         pairs: that methods learn from.
         right: share of their verdicts that agree with the true reward.
     """
 
-    rewards: Rewards
+    rewards: list[list[float]]
     pairs: int
     right: float
 
@@ -57,7 +56,7 @@ class Learned:
     accuracy: Share | None
     step: int
     correlation: float
-    scores: Rewards
+    scores: list[list[float]]
 
 
 def prepare(config: ExperimentConfig, place: Place) -> Start:
@@ -86,7 +85,7 @@ def prepare(config: ExperimentConfig, place: Place) -> Start:
     write_rows(place.held_out, [each.as_row() for each in held_out])
     answers = write_answers(reader, per_prompt=config.measuring.frontier, seed=place.noise("frontier"))
     write_rows(place.answers, [{"prompt": str(each.group.prompt), "completion": each.text} for each in answers])
-    rewards = np.array([true_reward(each.text) for each in answers]).reshape(len(prompts()), -1)
+    rewards = np.array([true_reward(each.text) for each in answers]).reshape(len(prompts()), -1).tolist()
     return Start(rewards, len(pairs), sum(each.gap > 0 for each in pairs) / len(pairs))
 
 
@@ -114,4 +113,4 @@ def learn_reward(config: ExperimentConfig, place: Place) -> Learned:
     true = np.array([true_reward(each.content) for group in groups for each in group.completions])
     varied = scores.std() > 0 < true.std()
     alike = float(np.corrcoef(scores.ravel(), true)[0, 1]) if varied else 0.0
-    return Learned(found.accuracy, found.step, alike, scores)
+    return Learned(found.accuracy, found.step, alike, scores.tolist())

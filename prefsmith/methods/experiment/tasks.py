@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -18,64 +20,72 @@ class Task:
         name: unique.
         work: a function of a module, so that another process finds it.
         arguments: of the work; they and what it returns travel between processes.
+        returns: the type of what it returns.
+        folder: that it writes into, and nobody else before it is done.
         after: names of the tasks that have to be done before; listed before this one.
     """
 
     name: str
     work: Callable[..., Any]
     arguments: tuple[object, ...]
+    returns: Any
+    folder: Path
     after: tuple[str, ...] = ()
 
 
-Done = Callable[[str, Any], None]
+Done = Callable[[Task, Any], Any]
 
 
-def run_tasks(tasks: Sequence[Task], workers: int, done: Done) -> Mapping[str, Any]:
+def run_tasks(
+    tasks: Sequence[Task], workers: int, done: Done, known: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Do every task.
 
     Args:
         tasks: in an order that keeps `after`.
         workers: processes; 1 does them here, one after the other.
-        done: is told of each as it is done, with what it returned.
+        done: is told of each as it is done, with what it returned; what it returns itself is the task's result.
+        known: results of tasks that are done already.
 
     Returns:
-        What each returned. An exception of a task ends all that wait, and is raised here.
+        The result of each. An exception of a task ends all that wait, and is raised here.
     """
+    results = dict(known or {})
+    waiting = [task for task in tasks if task.name not in results]
     if workers == 1:
-        return _here(tasks, done)
-    results: dict[str, Any] = {}
-    waiting, running = list(tasks), dict[Future[Any], str]()
+        for task in waiting:
+            results[task.name] = done(task, task.work(*task.arguments))
+        return results
+    running: dict[Future[Any], Task] = {}
     # Spawned: a fork of a process that has threads, as torch has, may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
         try:
             while waiting or running:
                 ready = [task for task in waiting if all(name in results for name in task.after)]
                 for task in ready[: workers - len(running)]:
-                    running[pool.submit(task.work, *task.arguments)] = task.name
+                    running[pool.submit(task.work, *task.arguments)] = task
                     waiting.remove(task)
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in sorted(finished, key=lambda each: running[each]):
-                    name = running.pop(future)
-                    results[name] = future.result()
-                    done(name, results[name])
+                for future in finished:
+                    task = running.pop(future)
+                    results[task.name] = done(task, future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return results
 
 
-def _here(tasks: Sequence[Task], done: Done) -> Mapping[str, Any]:
-    results: dict[str, Any] = {}
-    for task in tasks:
-        results[task.name] = task.work(*task.arguments)
-        done(task.name, results[task.name])
-    return results
-
-
-def _one_thread() -> None:
-    """Models this small are slower on many threads; and one thread gives the same numbers again."""
+def _begin() -> None:
+    """One thread: models this small are slower on many, and one gives the same numbers again. No life of its own."""
     torch.set_num_threads(1)
+    if (parent := multiprocessing.parent_process()) is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)  # whoever killed it goes on in the same folder
+
+        Thread(target=follow, daemon=True).start()
 
 
 def cores() -> int:

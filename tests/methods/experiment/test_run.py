@@ -1,6 +1,7 @@
 """A whole experiment in small, from the command line and from Python: every part is there, and a seed repeats it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -131,6 +132,38 @@ def test_a_seed_gives_the_same_bytes_whoever_does_the_work(done, recipe, tmp_pat
     with pytest.raises(TrainingError, match="A1") as caught:
         require(again.found, again.folder)
     assert caught.value.code == "frontier.criteria"
+
+
+def test_a_stopped_experiment_goes_on(done, recipe, tmp_path):
+    """Two results are gone, one with half a run: these alone are done again, and the evidence is the same."""
+    folder = tmp_path / "out"
+    shutil.copytree(done[0], folder)
+    for name in ("seed-3-dpo-beta-0.3", "seed-3-the-start-measured"):
+        (folder / "results" / f"{name}.json").unlink()
+    (folder / "evidence.json").unlink()
+    (folder / "seed-3" / "arms" / "dpo-beta-0.3" / "outcome.json").unlink()
+    said = []
+    config = read_experiment(recipe)
+    experiment(config, folder, resume=True, say=said.append)
+    assert said[0].startswith("7 tasks, 5 of them done before") and len(said) == 3
+    assert (folder / "evidence.json").read_bytes() == (done[0] / "evidence.json").read_bytes()
+
+
+def test_only_the_same_experiment_goes_on(done, recipe, tmp_path):
+    other = read_experiment(recipe, seeds=[4])
+    with pytest.raises(ConfigError, match="other settings") as caught:
+        experiment(other, done[0], resume=True)
+    assert caught.value.code == "run.changed"
+    for out in (None, tmp_path):
+        with pytest.raises(ConfigError, match="no experiment to go on with"):
+            experiment(other, out, resume=True)
+    (tmp_path / "torn").mkdir()
+    shutil.copytree(done[0] / "results", tmp_path / "torn" / "results")
+    shutil.copy(done[0] / "recipe.json", tmp_path / "torn")
+    (tmp_path / "torn" / "results" / "seed-3-start.json").write_text("{")
+    with pytest.raises(ConfigError, match="cannot be read again") as caught:
+        experiment(read_experiment(recipe), tmp_path / "torn", resume=True)
+    assert caught.value.where.endswith("seed-3-start.json")
 
 
 def test_a_method_that_is_not_known_is_refused_before_anything_is_made(tmp_path):
