@@ -113,7 +113,8 @@ def loss_run(config: ExperimentConfig, place: Place, arm: Arm) -> RunConfig:
     """The settings of an arm's run; `prefsmith train run.yaml` repeats it."""
     training = training_of(config, arm)
     entry = find(arm.method, where="methods")
-    each = 2 if entry.kind == "unpaired" and not entry.desirable_only else 1  # a pair gives two ratings
+    one_sided = entry.desirable_only or entry.first_move == (0, -1)
+    each = 2 if entry.kind == "unpaired" and not one_sided else 1  # of a pair such a loss reads two ratings
     loss = {"name": arm.method, **dict(arm.settings)}
     return run_settings(place, training, loss, labels_per_pair=each, out=place.of(arm))
 
