@@ -5,7 +5,6 @@ loaded. The last token is the one that ends the answer: transformers' own forwar
 token and padding are one.
 """
 
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -49,10 +48,6 @@ class RewardModel(nn.Module):
         last = matrix.mask.sum(1) - 1
         rows = hidden[torch.arange(len(last), device=last.device), last]
         return self.head(rows)[:, 0].to("cpu", torch.float64)
-
-    def save(self, folder: Path) -> None:
-        """Write weights and configuration."""
-        self.inner.save_pretrained(folder)
 
 
 def new_reward_model(origin: str, *, device: str = "auto") -> RewardModel:

@@ -52,14 +52,14 @@ def test_a_learned_one_reads_prompt_answer_and_end(learned):
     expected = []
     for each, prompt, own in zip(GROUPS, prompts, answers, strict=True):
         encoded = EncodedGroup(each, prompt, tuple(map(EncodedCompletion, own)), (), (), whole_prompt=len(prompt))
-        expected.append(pytest.approx(learned.model(pack([encoded])).tolist(), abs=1e-6))
+        expected.append(pytest.approx(learned.model(pack([encoded])).tolist(), abs=1e-5))
     found = learned.rewards(GROUPS)
     assert [list(each) for each in found] == expected
-    assert len({value for each in found for value in each}) == 5  # the two empty ones alone are alike
+    assert len({round(value, 3) for each in found for value in each}) == 5  # the two empty ones alone are alike
 
 
 @pytest.mark.parametrize("budget", [1, 10_000])
 def test_what_stands_beside_changes_nothing(learned, budget):
     other = LearnedReward(learned.model, learned.encoder, name="", token_budget=budget)
     flat = [value for each in other.rewards(GROUPS) for value in each]
-    assert flat == pytest.approx([value for each in learned.rewards(GROUPS) for value in each], abs=1e-6)
+    assert flat == pytest.approx([value for each in learned.rewards(GROUPS) for value in each], abs=1e-5)

@@ -48,7 +48,7 @@ def test_the_expected_gradient_is_that_of_the_objective(beta, budget):
     with torch.no_grad():
         behind = log_probabilities(reference)
     own = log_probabilities(exact)
-    assert float(own.exp().sum()) == pytest.approx(1, abs=1e-5)
+    assert float(own.detach().exp().sum()) == pytest.approx(1, abs=1e-5)
     objective = (own.exp() * (rewards - beta * (own - behind))).sum()
     (-objective).backward()
 
@@ -59,7 +59,7 @@ def test_the_expected_gradient_is_that_of_the_objective(beta, budget):
     for one, two in itertools.product(range(len(SEQUENCES)), repeat=2):
         policy.model.zero_grad()
         answers = [answer(SEQUENCES[one]), answer(SEQUENCES[two])]
-        accumulate(policy, other, answers, rewards[[[one, two]]], settings)
+        accumulate(policy, other, answers, rewards[torch.tensor([[one, two]])], settings)
         for name, each in policy.model.named_parameters():
             total[name] += shares[one] * shares[two] * each.grad
     for name, each in exact.named_parameters():
@@ -79,7 +79,7 @@ def test_steps_of_several_micro_batches_are_the_same_step():
         step = accumulate(policy, Frozen(Scorer(small(7), "shared")), answers, rewards, settings)
         found.append((step.loss, torch.cat([each.grad.flatten() for each in policy.model.parameters()])))
     assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
-    torch.testing.assert_close(found[0][1], found[1][1], atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(found[0][1], found[1][1], atol=1e-5, rtol=1e-3)
 
 
 def test_the_baseline_of_an_answer_is_the_mean_of_the_others():
@@ -87,7 +87,7 @@ def test_the_baseline_of_an_answer_is_the_mean_of_the_others():
     assert found.tolist() == [[-3.0, -1.5, 4.5], [-1.5, -1.5, 3.0]]
 
 
-VALUES = {"w0": 1.0, "w1": 0.5, "apple": -1.0}
+VALUES = {"w0": 1.5, "w1": 1.0, "apple": -1.5}
 
 
 def reward_of(text):

@@ -41,7 +41,7 @@ def test_it_is_the_formula_on_plain_logits(monkeypatch, path, temperature, eleme
     )
     assert expected.min() >= 0 and expected.mean() > 0.1
     torch.testing.assert_close(found.averaged, expected, atol=2e-6, rtol=1e-5)
-    torch.testing.assert_close(found.sampled, sampled, atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(found.sampled, sampled, atol=2e-5, rtol=1e-4)
 
 
 def test_a_model_has_none_to_itself():

@@ -33,7 +33,7 @@ def test_it_reads_the_hidden_state_of_the_last_token(model):
         for completion in group.completions:
             ids = torch.tensor([[*group.prompt, *completion.ids]])
             hidden = model.inner.base_model(input_ids=ids).last_hidden_state[0, -1]
-            expected.append(float(model.head(hidden)))
+            expected.append(float(model.head(hidden).detach()))
     assert len(set(expected)) == 12
     assert found.tolist() == pytest.approx(expected, abs=1e-5)
 
@@ -43,12 +43,6 @@ def test_body_and_head_come_from_the_language_model(tmp_path):
     body = dict(new_reward_model(str(folder), device="cpu").inner.base_model.named_parameters())
     policy = dict(tiny_llama(15).model.named_parameters())
     assert body.keys() == policy.keys() and all(torch.equal(body[name], policy[name]) for name in body)
-
-
-def test_it_comes_back_as_it_was_saved(model, tmp_path):
-    model.save(tmp_path / "saved")
-    batch = pack(encoded_groups(3, vocabulary=15))
-    assert torch.equal(load_reward_model(str(tmp_path / "saved"), device="cpu")(batch), model(batch))
 
 
 def test_a_language_model_is_no_reward_model_yet(tmp_path):
