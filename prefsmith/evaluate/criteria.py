@@ -127,12 +127,15 @@ class Table:
         return over_seeds([ground.reward for ground in self.grounds.values()])
 
     def between(self, method: str, kl: float) -> Mean | None:
-        """Reward of a method at a KL, by lines between its last points and the reference; None beyond them."""
+        """Reward of a method at a KL, by lines between the reference and its last points; None beyond them.
+
+        The lines are straight in the root of KL, in which frontiers nearly are.
+        """
         start = self.start()
         ends = sorted(((each.kl.value, each.reward) for each in self.of(method)), key=lambda each: each[0])
         for (left, low), (right, high) in pairwise([(0.0, start), *ends]):
             if left <= kl <= right and right > left:
-                share = (kl - left) / (right - left)
+                share = (math.sqrt(kl) - math.sqrt(left)) / (math.sqrt(right) - math.sqrt(left))
                 value = low.value + share * (high.value - low.value)
                 error = math.hypot((1 - share) * low.error, share * high.error)
                 return Mean(value, value - Z95 * error, value + Z95 * error, min(low.n, high.n))

@@ -1,7 +1,7 @@
 """The page of an experiment: methods against the best that any could reach, criteria, and every number behind them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -171,7 +171,7 @@ def experiment_page(found: ExperimentEvidence, name: str) -> str:
     )
 
 
-def title_of(method: str, settings: dict[str, float | str]) -> str:
+def title_of(method: str, settings: Mapping[str, float | str]) -> str:
     """An arm in words: `DPO, beta 0.1`."""
     values = [
         REWARDS.get(str(value), str(value)) if key == "reward" else f"{key} {_as_given(value)}"
@@ -182,7 +182,7 @@ def title_of(method: str, settings: dict[str, float | str]) -> str:
 
 def _as_given(value: float | str) -> str:
     """A setting as it was given."""
-    return f"{value:g}" if isinstance(value, float) else value
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _z(each: Measurement) -> str:

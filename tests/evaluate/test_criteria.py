@@ -137,10 +137,10 @@ def test_one_seed_may_fail_what_the_mean_keeps():
     assert not results(points, 0, 1)["V1"]
 
 
-def test_between_is_a_line_through_the_reference():
+def test_between_is_a_line_through_the_reference_in_the_root_of_kl():
     table = Table([point(arm("dpo", beta=1.0), 0.5, 0.1)], grounds(0))
     end = table.ends[0].reward.value
-    assert table.between("dpo", 0.25).value == pytest.approx((end + REWARDS.mean()) / 2)
+    assert table.between("dpo", 0.125).value == pytest.approx((end + REWARDS.mean()) / 2)
     assert table.between("dpo", 0.5).value == pytest.approx(end) and table.between("dpo", 0.51) is None
 
 

@@ -78,8 +78,8 @@ def prepare(config: ExperimentConfig, place: Place) -> Start:
     )
     reader = open_reader(place.start, device="cpu")
     pairs, held_out = (
-        judged_answers(reader, asked=times, answers=asked.answers, seed=place.noise(use), labels=asked.labels)
-        for times, use in ((asked.asked, "pairs"), (asked.held_out, "held out"))
+        judged_answers(reader, asked=times, answers=asked.answers, seed=noise, labels=asked.labels)
+        for times, noise in ((asked.asked, place.noise("pairs")), (asked.held_out, place.noise("held out")))
     )
     write_rows(place.pairs, [each.as_row() for each in pairs])
     write_rows(place.held_out, [each.as_row() for each in held_out])
