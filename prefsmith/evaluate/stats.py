@@ -35,7 +35,8 @@ def wilson(successes: float, n: float, z: float = Z95) -> Share:
     """
     centre = (successes + z * z / 2) / (n + z * z)
     half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
-    return Share(successes / n, max(0.0, centre - half), min(1.0, centre + half), n)
+    share = successes / n
+    return Share(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), n)  # rounding
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,3 +75,11 @@ def test_so_many_trials_see_it_four_times_of_five():
 def test_a_share_that_is_sure_takes_few_trials():
     assert trials_to_leave(1.0) == 4  # (1.96 / 2 / 0.5)^2 = 3.84
     assert wilson(4, 4).low > 0.5
+
+
+@pytest.mark.parametrize("n", range(1, 200))
+def test_a_share_lies_in_its_interval_where_all_or_none_succeed(n):
+    """Rounding would put the upper end of 1 just below it."""
+    all_of_them, none = wilson(n, n), wilson(0, n)
+    assert all_of_them.low < all_of_them.value == all_of_them.high == 1
+    assert none.high > none.value == none.low == 0

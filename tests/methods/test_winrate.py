@@ -99,16 +99,17 @@ def closed_form(folder):
 
 @pytest.mark.parametrize("against", [None, 1.0])
 def test_the_rate_over_temperatures_is_that_of_the_models_own_probabilities(folder, closed_form, tmp_path, against):
-    found, _ = measured(folder, tmp_path / "out", samples=SAMPLES, against_temperature=against, seed=2, batch=3000)
+    found, _ = measured(folder, tmp_path / "out", samples=SAMPLES, against_temperature=against, batch=3000)
     rates, others = [], []
     for each in found.standings:
         expected, error = closed_form(each.temperature, each.temperature if against is None else against)
         rates.append((each.rate.rate.value, expected, error))
         others.append(closed_form(2.0 - each.temperature, 1.0)[0])
     assert [each.temperature for each in found.standings] == [0, 0.25, 0.5, 0.75, 1]
-    assert all(abs(rate - expected) <= 3 * error + 1e-9 for rate, expected, error in rates), rates
+    # Ten points in all: of right ones, the farthest is beyond 3 errors once in 37 times, beyond 3.5 once in 200.
+    assert all(abs(rate - expected) <= 3.5 * error + 1e-9 for rate, expected, error in rates), rates
     # The errors are small enough to see a wrong temperature.
-    assert any(abs(rate - other) > 3 * error for (rate, _, error), other in zip(rates, others, strict=True))
+    assert any(abs(rate - other) > 3.5 * error for (rate, _, error), other in zip(rates, others, strict=True))
     first = found.standings[0]
     assert first.pairs == (len(PROMPTS) if against is None else len(PROMPTS) * SAMPLES)  # greedy answers are drawn once
 
