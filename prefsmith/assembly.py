@@ -62,6 +62,9 @@ def objective_of(config: RunConfig) -> Objective:
     if config.reference.path is not None and not any(term.entry.needs_reference for term in terms):
         what = "a reference is named, and no loss compares the policy with one"
         raise ConfigError("reference.none", what, where="reference.path", fix="leave it out, or train another loss")
+    if config.evaluate.kl_budget is not None and not any(term.entry.needs_reference for term in terms):
+        what = "a budget of KL is set, and no loss compares the policy with a reference"
+        raise ConfigError("reference.none", what, where="evaluate.kl_budget", fix="leave it out, or train another loss")
     if config.reference.kind == "ema" and not any(term.entry.needs_reference for term in terms):
         what = "the reference is to follow the policy, and no loss compares the policy with one"
         raise ConfigError("reference.none", what, where="reference.kind", fix="leave it out, or train another loss")

@@ -245,6 +245,9 @@ class CheckpointConfig(Section):
     """Write checkpoints while training goes on; takes memory for a copy of weights and averages."""
 
 
+FEWEST_SAMPLES = 4  # that an interval can be made of
+
+
 class EvaluateConfig(Section):
     """When the held-out rows are scored, and what is sampled for a look."""
 
@@ -254,6 +257,15 @@ class EvaluateConfig(Section):
     """Prompts that the model answers before and after training, held-out ones first, for the report. 0: none."""
     sample_tokens: int = Field(default=128, ge=1)
     """Most tokens of such an answer."""
+    kl_budget: float | None = Field(default=None, gt=0)
+    """Nats an answer that the policy may move from its start. Where set, every evaluation estimates them from samples,
+    and passing it is warned of; nothing is stopped."""
+
+    @model_validator(mode="after")
+    def _a_budget_is_measured_on_samples(self) -> "EvaluateConfig":
+        if self.kl_budget is not None and self.samples < FEWEST_SAMPLES:
+            raise ValueError(f"kl_budget is set, but samples is {self.samples}: set samples={FEWEST_SAMPLES} or more")
+        return self
 
 
 class RunConfig(Section):

@@ -45,6 +45,7 @@ from prefsmith.train import sharding
 from prefsmith.train.budget import settle
 from prefsmith.train.checkpoint import CheckpointStore, lock
 from prefsmith.train.determinism import deterministic
+from prefsmith.train.findings import Doctor
 from prefsmith.train.folder import claim, environment, require_one_folder, with_folder, write_outcome, write_records
 from prefsmith.train.loop import Rhythm, Row, Trainer
 from prefsmith.train.monitor import MetricsLog, NoLog, line_of, read_rows
@@ -172,6 +173,7 @@ class _Composition:
         sampler = Sampler(models.policy, models.reference, encoder, rows, config, in_parts=ranks.in_step, say=say)
         samples = SampleLog(self.folder / "samples.jsonl", sampler, ranks)
         samples.before()
+        doctor = Doctor(self.folder, len(stream), config, preparation.record, say)
         everything = Selection([rows.train, rows.held_out])
         ask_reference(models.reference, everything, config, models.identity, folder=self.folder, say=say, ranks=ranks)
         if checkpoint is not None:
@@ -180,15 +182,21 @@ class _Composition:
             closing(store),
             closing(MetricsLog(self.folder / "metrics.jsonl") if ranks.is_first else NoLog()) as log,
         ):
-            trainer = self._trainer(models, stream, held, choices, store, log)
+            trainer = self._trainer(models, stream, held, choices, store, log, sampler, doctor)
             done = go_back(trainer, checkpoint, say)
+            doctor.begin()
             describe_stream(config, self.objective, stream, say, done=done)
             steps = trainer.run(done, evaluate_first=checkpoint is not None and bool(checkpoint.state["unevaluated"]))
         samples.after(steps)
+        doctor.end()
         if ranks.in_step:
             sharding.make_whole(models.policy, ranks)
         template = encoder.renderer.template
         ranks.from_first(lambda: self._write_result(models, loaded, template, steps, time.perf_counter() - started))
+        return self._left(steps)
+
+    def _left(self, steps: int) -> Run:
+        """What the run left behind."""
         metrics = read_rows(self.folder / "metrics.jsonl")
         evaluation = next((row for row in reversed(metrics) if row.get("split") == "eval"), None)
         return Run(self.folder, steps, metrics, evaluation)
@@ -292,11 +300,13 @@ class _Composition:
         choices: Mapping[str, Any],
         store: CheckpointStore,
         log: MetricsLog,
+        sampler: Sampler,
+        doctor: Doctor,
     ) -> Trainer:
         config, budget = self.config, self.config.train.budget
 
         def evaluate(states: States) -> Row:
-            return held_out(
+            row = held_out(
                 Frozen(models.policy),
                 models.reference,
                 self.objective,
@@ -305,6 +315,11 @@ class _Composition:
                 states=states,
                 ranks=self.ranks,
             ).row
+            return row if config.evaluate.kl_budget is None else {**row, **sampler.divergence()}
+
+        def observe(row: Row) -> None:
+            self.watch(row, len(stream))
+            doctor.see(row)
 
         sharding.take_apart(models.policy)  # the optimiser moves this process's parts
         return Trainer(
@@ -323,6 +338,6 @@ class _Composition:
             ),
             evaluate=evaluate if held else None,
             identity={**models.identity, **choices},
-            observe=lambda row: self.watch(row, len(stream)),
+            observe=observe,
             ranks=self.ranks,
         )

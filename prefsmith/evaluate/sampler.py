@@ -11,6 +11,7 @@ from prefsmith.model.cached import CachedReference
 from prefsmith.model.generate import Sampling
 from prefsmith.model.moving import MovingReference
 from prefsmith.model.score import Frozen, Scorer
+from prefsmith.train.findings import kl_estimate, sample_of
 
 
 class Sampler:
@@ -57,6 +58,12 @@ class Sampler:
             split=self.split,
             token_budget=self.token_budget,
         )
+
+    def divergence(self) -> dict[str, float]:
+        """KL to the starting model by fresh answers, in nats each, as an evaluation row has it; empty if unknown."""
+        drawn = [sample for row in self(1) if (sample := sample_of(row)) is not None]
+        kl = kl_estimate(drawn)
+        return {} if kl is None else {"kl": kl.value, "kl_low": kl.low, "kl_high": kl.high, "kl_n": float(kl.n)}
 
     def _compared(self) -> Frozen | None:
         """What samples are compared with: they say how far the policy went from its start, wherever its reference is.

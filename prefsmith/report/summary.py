@@ -1,6 +1,5 @@
 """The result of a run in a sentence or two, its main numbers, and its findings."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -18,6 +17,7 @@ from prefsmith.train.findings import (
     kl_estimate,
     number,
     numbers,
+    tokens_per_completion,
     written,
 )
 
@@ -41,27 +41,13 @@ def run_findings(run: RecordedRun) -> list[Finding]:
         run.samples,
         data=run.data,
         config=run.config,
-        tokens_per_completion=tokens_per_completion(run),
+        tokens_per_completion=tokens_per_completion(run.data, run.evaluations),
     )
     if run.evidence is not None:
         found += [Finding("program", each.severity, each.what, fix=each.fix) for each in run.evidence.findings]
     if run.train and all(each.severity == "good" for each in found):
         found.append(CLEAN)
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))
-
-
-def tokens_per_completion(run: RecordedRun) -> float | None:
-    """Mean scored tokens of a training completion; None where the data's record does not tell."""
-    side = run.data.get("train_encoded")
-    if not isinstance(side, Mapping):
-        return None
-    tokens, groups, completions = (number(side, key) for key in ("completion_tokens", "groups", "completions"))
-    if not tokens or not groups:
-        return None
-    paired = any(number(row, "shorter_accuracy") is not None for row in run.evaluations)
-    recognised = _of(run.data, "train").get("recognised")
-    paired = paired or str(recognised).startswith(("preference", "dialogue"))
-    return tokens / (completions or groups * (2 if paired else 1))
 
 
 def results(run: RecordedRun) -> list[str]:
@@ -88,7 +74,7 @@ def main_numbers(run: RecordedRun) -> list[MainNumber]:
         found.append(MainNumber("Margin", f"{signed(margin)} nats", where))
     elif loss is not None:
         found.append(MainNumber("Loss", f"{loss:.4g}", where))
-    tokens = tokens_per_completion(run)
+    tokens = tokens_per_completion(run.data, run.evaluations)
     if chosen is not None and tokens:
         found.append(
             MainNumber("Chosen log-ratio", f"{signed(chosen / tokens)} nats a token", f"{where}, against the start")
@@ -190,8 +176,3 @@ def _accuracy_number(run: RecordedRun) -> MainNumber | None:
     label = "Held-out accuracy" if accuracy.length_value is not None else "Held-out agreement"
     value, ends = accuracy_parts(run.evaluations[-1])
     return MainNumber(label, value, f"{ends}, {accuracy.n:,.0f} {accuracy.unit}")
-
-
-def _of(facts: Mapping[str, object], key: str) -> Mapping[str, object]:
-    part = facts.get(key)
-    return part if isinstance(part, Mapping) else {}

@@ -116,6 +116,21 @@ def _effective(weight: Float64[Tensor, " label"]) -> float:
     return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
+def reference_per_token(scored: Scored) -> float | None:
+    """Mean over the labelled answers of their nats per token under the reference; None where there is none."""
+    if scored.scores.reference is None:
+        return None
+    if len(scored.compared):
+        labelled = torch.cat([scored.compared.chosen, scored.compared.rejected])
+    else:
+        ratings = next((view for view in scored.labels if isinstance(view, Ratings)), None)
+        if ratings is None or not len(ratings):
+            return None
+        labelled = ratings.seq
+    used = labelled.unique()
+    return float((scored.scores.reference[used] / scored.scores.tokens[used]).mean())
+
+
 def as_row(scored: Scored, objective: Objective) -> dict[str, object]:
     """The part of a metrics row that comes from scores."""
     seen = evidence(scored)
@@ -127,6 +142,7 @@ def as_row(scored: Scored, objective: Objective) -> dict[str, object]:
         "accuracy": seen.accuracy,
         "chosen_logratio": seen.chosen_logratio,
         "rejected_logratio": seen.rejected_logratio,
+        "reference_per_token": reference_per_token(scored),
         "pairs": len(scored.labels[0]),
         "tokens": scored.tokens,
     }

@@ -1,6 +1,8 @@
 """Each finding is made on rows that show it, and on healthy rows none is."""
 
 import ast
+import dataclasses
+import json
 import math
 import re
 from pathlib import Path
@@ -13,7 +15,9 @@ from planted import config_for, pairs
 
 from prefsmith.train.findings import (
     MIN_STEPS,
+    Doctor,
     Sample,
+    distance,
     drift,
     findings,
     held_out,
@@ -267,6 +271,139 @@ def test_too_few_samples_show_nothing():
 
 
 @pytest.mark.parametrize(
+    ("per_token", "severity"),
+    [(-2.2, None), (-1.2, None), (-2.7, "note"), (-4.0, "warning")],  # the model's own samples have -2.0
+)
+def test_data_that_the_model_would_not_write(per_token, severity):
+    rows = steps(reference_per_token=lambda done: per_token + 0.05 * math.sin(97 * done))
+    found = {each.name: each for each in findings([*rows, evaluation()], BEFORE + samples(60))}
+    assert (found["off_policy"].severity if "off_policy" in found else None) == severity
+
+
+def test_data_are_compared_with_the_start_and_not_with_a_reference_that_moved():
+    rows = steps(reference_per_token=lambda done: -2.0 if done < 0.5 else -9.0)
+    assert "off_policy" in names([*rows, evaluation()], BEFORE)
+    moved = [{**row, "reference_moved": True} if row["step"] == 29 else row for row in rows]
+    assert "off_policy" not in names([*moved, evaluation()], BEFORE)
+
+
+def test_of_another_model_as_reference_nothing_follows_for_the_start(tmp_path):
+    rows = steps(reference_per_token=lambda done: -4.0)
+    other = config_for(tmp_path, pairs(4), reference={"path": "another"})
+    assert "off_policy" in names(rows, BEFORE, config=config_for(tmp_path, pairs(4)))
+    assert "off_policy" not in names(rows, BEFORE, config=other)
+
+
+def test_few_samples_that_scatter_say_nothing_of_the_data():
+    far_apart = [Sample(0, str(n), "eval", "p", TEXT, 10, True, -10.0 * n, -10.0 * n) for n in range(4)]
+    assert "off_policy" not in names(steps(reference_per_token=lambda done: -2.5), far_apart)
+
+
+@pytest.mark.parametrize(
+    ("budget", "severity"), [(None, None), (2.0, None), (0.98, "note"), (0.5, "warning")]
+)  # samples after training are 1.0 nats away, give or take 0.05
+def test_a_budget_of_kl(tmp_path, budget, severity):
+    config = config_for(tmp_path, pairs(4), evaluate={"samples": 16, "kl_budget": budget})
+    found = {each.name: each for each in findings([*steps(), evaluation()], BEFORE + samples(60), config=config)}
+    assert (found["kl_budget_passed"].severity if "kl_budget_passed" in found else None) == severity
+
+
+def test_while_a_run_goes_on_its_budget_is_measured_at_evaluations(tmp_path):
+    config = config_for(tmp_path, pairs(4), evaluate={"samples": 16, "kl_budget": 5.0})
+    row = evaluation(kl=6.0, kl_low=5.5, kl_high=6.5, kl_n=16.0)
+    found = next(each for each in findings([*steps(), row], BEFORE, config=config) if each.name == "kl_budget_passed")
+    assert found.severity == "warning" and "6.00 nats an answer [5.50, 6.50] after step 60" in found.amount
+    assert "kl_budget_passed" not in names([*steps(), {**row, "kl": None}], BEFORE, config=config)
+
+
+# While a run goes on
+
+
+def told(folder, rows, *, steps=60, before=(), drawn=(), data=DATA, end=True, **sections):
+    """What is said of rows that come one by one, and of the run at its end."""
+    folder.mkdir(exist_ok=True)
+    said: list[str] = []
+
+    def write(samples):
+        lines = (json.dumps(dataclasses.asdict(each)) + "\n" for each in samples)
+        (folder / "samples.jsonl").write_text("".join(lines), encoding="utf-8")
+
+    write(BEFORE)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in before), encoding="utf-8")
+    doctor = Doctor(folder, steps, config_for(folder, pairs(4), **sections), data, said.append)
+    doctor.begin()
+    for row in rows:
+        doctor.see(row)
+    if end:
+        write([*BEFORE, *drawn])
+        doctor.end()
+    return said
+
+
+def test_of_a_healthy_run_nothing_is_said(tmp_path):
+    rows = steps(reference_per_token=lambda done: -2.0)
+    assert told(tmp_path, [*rows, evaluation()], drawn=samples(60)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "first"),
+    [
+        ({"loss": lambda done: 0.6931}, "loss_still", 30),
+        ({"loss": lambda done: 0.69 + 0.3 * done}, "loss_rose", 15),
+        ({"grad_norm": lambda done: 0.5 * 40 ** (3 * done)}, "gradient_grows", 15),
+        ({"chosen_logratio": lambda done: -40.0 * done}, "chosen_fell", 15),
+        ({"accuracy": lambda done: 1.0, "loss": lambda done: 0.69 * math.exp(-80 * done)}, "saturated", 10),
+        ({"outside_domain": lambda done: 2}, "outside_domain", 10),
+        ({"reference_per_token": lambda done: -4.0 + 0.1 * math.sin(97 * done)}, "off_policy", 10),
+    ],
+)
+def test_what_can_be_known_early_is_told_once_and_not_at_the_first_steps(tmp_path, changes, name, first):
+    rows = steps(**changes)
+    assert [line for line in told(tmp_path / "a", rows[: first - 1], end=False) if name in line] == []
+    lines = [line for line in told(tmp_path / "b", [*rows, evaluation()], drawn=samples(60)) if f"[{name}]" in line]
+    severities = [line.partition(":")[0] for line in lines]
+    assert severities in (["warning"], ["note", "warning"]), lines
+    assert "What helps:" in lines[-1]
+
+
+def test_what_only_a_whole_run_shows_is_told_at_its_end(tmp_path):
+    weak = evaluation(accuracy=0.52, accuracy_low=0.45, accuracy_high=0.59)
+    drawn = samples(60, tokens=80, ended=False, text="happy happy " * 10)
+    rows = [*steps(accuracy=lambda done: 0.55), weak]
+    assert told(tmp_path, rows, drawn=drawn, end=False) == []
+    names = {re.search(r"\[(\w+)\]", line)[1] for line in told(tmp_path, rows, drawn=drawn)}
+    assert names == {"nothing_shown", "lengths_drifted", "samples_do_not_end", "samples_repeat"}
+
+
+def test_a_note_that_becomes_a_warning_is_told_again_and_nothing_else_is(tmp_path):
+    rows = steps(120, chosen_logratio=lambda done: -7.0 * done)
+    lines = told(tmp_path, rows, steps=120, end=False)
+    assert [line.partition("]")[0] for line in lines] == ["note: [chosen_fell", "warning: [chosen_fell"]
+
+
+def test_a_run_that_goes_on_does_not_say_again_what_it_said(tmp_path):
+    rows = steps(outside_domain=lambda done: 2, chosen_logratio=lambda done: -40.0 * done * (done > 0.6))
+    first = told(tmp_path / "a", rows[:30], end=False)
+    second = told(tmp_path / "b", rows[30:], before=rows[:30], end=False)
+    assert any("outside_domain" in line for line in first) and not any("outside_domain" in line for line in second)
+    assert any("chosen_fell" in line for line in second)  # with the rows from before it can be judged
+
+
+def test_what_was_done_to_rows_is_not_said_twice(tmp_path):
+    data = {"train": {"rows": 100, "rejected": 50}, "eval_prompts_in_train": 3}
+    assert told(tmp_path, [*steps(), evaluation()], drawn=samples(60), data=data) == []
+
+
+def test_torn_files_of_an_earlier_start_stop_nothing(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1, "loss": 0.5}\n[1]\n{"step"')
+    (tmp_path / "samples.jsonl").write_bytes(b"\xff\n")
+    doctor = Doctor(tmp_path, 10, config_for(tmp_path, pairs(4)), {}, lambda line: None)
+    doctor.begin()
+    assert len(doctor.rows) == 1
+    doctor.see({"step": 2})
+
+
+@pytest.mark.parametrize(
     ("data", "expected"),
     [
         ({"train_encoded": {"groups": 100, "with an answer cut": 10}}, {"answers_cut": "note"}),
@@ -365,7 +502,7 @@ def test_an_interval_moves_with_its_values(values, shift):
     assert two.value == pytest.approx(one.value + shift, abs=1e-6) and two.high - two.low >= 0
 
 
-# What docs/report.md says of the findings
+# What docs/doctor.md says of the findings
 
 ROOT = Path(__file__).parents[2]
 SAID = {
@@ -382,16 +519,24 @@ SAID = {
     "samples_are_cut": (f"{drifts.HARDLY_ENDS:.0%}",),
     "samples_repeat": (f"{100 * drifts.REPEATS_MORE:.0f} points",),
     "samples_unlike_start": (f"{drifts.UNLIKE:g} nats",),
-    "answers_cut": (f"{cuts.CUT:.0%} of", f"{cuts.CUT_OFTEN:.0%}: a warning", f"{cuts.PROMPTS_CUT:.0%} a prompt"),
+    "answers_cut": (f"{cuts.CUT:.0%} of", f"{cuts.CUT_OFTEN:.0%}: a warning"),
+    "prompts_cut": (f"{cuts.PROMPTS_CUT:.0%} of",),
+    "off_policy": (f"{distance.FOREIGN:g} nats (a note)", f"{distance.VERY_FOREIGN:g} nats (a warning)"),
     "rows_refused": (f"{cuts.REFUSED:.0%} of", f"{cuts.REFUSED_OFTEN:.0%}: a warning"),
     "too_short": (f"{MIN_STEPS} steps",),
 }
 
 
 def documented():
-    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
-    table = text[text.index("## How to read the findings") : text.index("## The model card")]
-    return {name: line for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split(" | ")[0])}
+    text = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
+    parts = re.split(r"^### `(\w+)`\n", re.sub(r"^## .*\n", "", text, flags=re.M), flags=re.M)
+    return {name: " ".join(section.split()) for name, section in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def test_every_section_says_when_why_and_what_helps():
+    for name, section in documented().items():
+        marks = [section.find(mark) for mark in ("**Said when**", "**Cause.**", "**What helps.**")]
+        assert marks[0] == 0 < marks[1] < marks[2], name
 
 
 def test_every_finding_is_explained_and_every_explanation_has_its_finding():

@@ -1,8 +1,8 @@
 """What became of the rows on their way to training, as data.json counts it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from prefsmith.train.findings.finding import Finding, number, percent
+from prefsmith.train.findings.finding import Finding, Row, number, percent
 
 CUT, CUT_OFTEN = 0.05, 0.25
 """Shares of the rows with an answer cut that are noted and warned of: a cut answer does not teach where to end."""
@@ -34,6 +34,17 @@ def refused_rows(data: Mapping[str, object]) -> tuple[int, int]:
     refused = sum(number(_part(data, key), "rejected") or 0 for key in keys)
     rows = sum(number(_part(data, key), "rows") or 0 for key in ("train", "eval"))
     return int(refused), int(rows)
+
+
+def tokens_per_completion(data: Mapping[str, object], metrics: Sequence[Row]) -> float | None:
+    """Mean scored tokens of a training completion; None where the data's record does not tell."""
+    side = _part(data, "train_encoded")
+    tokens, groups, completions = (number(side, key) for key in ("completion_tokens", "groups", "completions"))
+    if not tokens or not groups:
+        return None
+    paired = any(number(row, "shorter_accuracy") is not None for row in metrics)
+    paired = paired or str(_part(data, "train").get("recognised")).startswith(("preference", "dialogue"))
+    return tokens / (completions or groups * (2 if paired else 1))
 
 
 def held_out_rows(data: Mapping[str, object]) -> int:
