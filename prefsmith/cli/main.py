@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from prefsmith.cli import check, demo, generate, init, losses, merge, plan, report, train
+from prefsmith.cli import check, demo, generate, init, losses, merge, plan, report, sweep, train
 from prefsmith.cli.evaluation import evaluation
 from prefsmith.cli.terminal import complain
 from prefsmith.errors import PrefsmithError
@@ -31,6 +31,7 @@ app.command(report.report, help=report.HELP)
 app.command(generate.generate, help=generate.HELP)
 app.command(merge.merge, help=merge.HELP)
 app.command(evaluation)
+app.command(sweep.sweep, help=sweep.HELP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

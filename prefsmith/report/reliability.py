@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from prefsmith.report.drawing import MUTED, ONE, as_svg, drawing
 
-SIZE = (3.6, 3.2)
+SIZE = (4.8, 3.8)
 """Inches: both axes have the same scale."""
 
 
@@ -48,7 +48,7 @@ def reliability_plot(name: str, bins: Sequence[Reliability]) -> Markup:
         )
         axes.set_xlim(0.48, 1.02)
         axes.set_ylim(min(0.48, *(each.low for each in bins)) - 0.02, 1.02)
-        axes.set_xlabel("sureness: the implicit probability of the side it prefers")
+        axes.set_xlabel("sureness")
         axes.set_ylabel("share right")
         parts = (f"sure {each.sureness:.2f}, right {each.right:.2f} of {each.n}" for each in bins)
         return as_svg(figure, name, "Share right against sureness", "; ".join(parts))
