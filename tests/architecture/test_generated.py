@@ -81,8 +81,10 @@ def test_the_help_of_every_command_is_on_the_page(written):
     from prefsmith.cli.main import app
 
     text = (written / "commands.md").read_text(encoding="utf-8")
-    commands = [name for name in app if not name.startswith("-")]
-    assert {"train", "init", "losses"} <= set(commands)
+    commands = []
+    for name in (name for name in app if not name.startswith("-")):
+        commands += [name, *(f"{name} {part}" for part in app[name] if not part.startswith("-"))]
+    assert {"train", "init", "losses", "eval winrate"} <= set(commands)
     assert re.findall(r"^## (.+)$", text, re.M) == ["prefsmith", *(f"prefsmith {name}" for name in commands)]
     assert max(map(len, re.search(r"```text\n(.*?)```", text, re.S)[1].splitlines())) == 100
 

@@ -11,7 +11,8 @@ from prefsmith.evaluate.paired import sign_test, sign_test_of
 def test_by_hand():
     """1 of 10: 2 (C(10, 0) + C(10, 1)) / 2^10 = 22 / 1024."""
     found = sign_test(9, 1)
-    assert (found.better, found.worse, found.p) == (9, 1, pytest.approx(22 / 1024))
+    assert (found.better, found.worse) == (9, 1)
+    assert found.p == pytest.approx(22 / 1024)
     assert sign_test(1, 9).p == pytest.approx(22 / 1024)
 
 

@@ -259,9 +259,16 @@ def _claim(folder: Path, asked: Search, *, resume: bool) -> None:
 def _put(values: Any, key: str, value: object) -> None:  # noqa: ANN401
     *parents, last = key.split(".")
     for part in parents:
-        values = values[int(part)] if isinstance(values, list) else values.setdefault(part, {})
+        try:
+            values = values[int(part)] if isinstance(values, list) else values.setdefault(part, {})
+        except (ValueError, IndexError):
+            values = None
         if not isinstance(values, dict | list):
             raise ConfigError("sweep.range", f"there is no setting {key}", where="--range", fix=f"{part} is a value")
+    if isinstance(values, list):
+        raise ConfigError(
+            "sweep.range", f"there is no setting {key}", where="--range", fix="name one of an entry's keys"
+        )
     values[last] = value
 
 
