@@ -4,7 +4,7 @@ Rising order of precedence: defaults, the YAML file, then `a.b=v`, `--a.b v` and
 `--data F`, `--out D`. Every value remembers where it was given, for messages.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -257,11 +257,16 @@ def _as_config_error(error: ValidationError, settings: Settings, kind: type[Base
         known = _known_keys(kind, path[:-1])
         return ConfigError("config.unknown_key", f"there is no setting {key}{others}", where=where,
                            fix=nearest(str(path[-1]), known))  # fmt: skip
-    message = first["msg"].removeprefix("Value error, ")
+    message = pydantic_says(first)
     value = first.get("input")
     shown = f", not {value!r}" if not isinstance(value, dict | list) and "not" not in message else ""
     what = f"{key + ': ' if key else ''}{message}{shown}{others}"
     return ConfigError("config.value", what, where=where, fix=_explained(kind, path))
+
+
+def pydantic_says(finding: Mapping[str, object]) -> str:
+    """The message of a finding, without the class that a validator of ours raised."""
+    return str(finding["msg"]).removeprefix("Value error, ")
 
 
 def _known_keys(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:

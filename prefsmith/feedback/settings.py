@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_vali
 
 from prefsmith.config import Section
 from prefsmith.errors import ConfigError, nearest
+from prefsmith.settings import pydantic_says
 
 RULES = ("longer", "shorter", "contains", "matches")
 CRITERION = (
@@ -227,8 +228,8 @@ def _in_our_words(error: ValidationError, where: str) -> ConfigError:
         what = f"a judge of kind {path[0]} has no setting {key}"
         return ConfigError("judge.setting", what, where=where, fix=nearest(keys[-1], kind.model_fields))
     entry = kind.model_fields.get(keys[0]) if keys else None
-    message = first["msg"].removeprefix("Value error, ")
-    what = f"judge.{key}: {message}" if key else message
+    message = pydantic_says(first)
+    what = f"judge.{key}: {message}" if key else f"judge: {message}"
     fix = (entry.description if entry is not None else None) or "docs/judges.md explains every setting"
     return ConfigError("judge.setting", what, where=where, fix=fix)
 
