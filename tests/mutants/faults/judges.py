@@ -148,8 +148,8 @@ FAULTS = (
     Fault(
         "a wrong setting of a judge repeats its value",
         "feedback/settings.py",
-        'what = f"judge.{key}: {message}" if key else message',
-        'what = f"judge.{key}: {message}, not {error.errors()[0][\'input\']}" if key else message',
+        'what = f"judge.{key}: {message}" if key else f"judge: {message}"',
+        'what = f"judge.{key}: {message}, not {error.errors()[0][\'input\']}" if key else f"judge: {message}"',
         OPENING,
     ),
     Fault(
