@@ -56,9 +56,20 @@ def parse_settings(arguments: Iterable[str], *, resume: bool = False) -> RunConf
     elif resume and isinstance(out, str) and not settings.values and ("model", "path") not in overrides:
         what, fix = "there is no run to go on with", "check --out; or start one with --model and --data"
         raise ConfigError("run.folder", what, where=str(Path(out) / "run.yaml"), fix=fix)
-    for path, (value, origin) in overrides.items():
-        _set(settings, path, _override_value(value), origin)
+    _override(settings, overrides)
     return build(settings)
+
+
+def parse_as(kind: type[M], arguments: Iterable[str]) -> M:
+    """Settings of another kind: a YAML file, then overrides.
+
+    Raises:
+        ConfigError: likewise.
+    """
+    file, overrides = _split_arguments(list(arguments))
+    settings = read_yaml(Path(file)) if file else Settings()
+    _override(settings, overrides)
+    return build_as(kind, settings)
 
 
 def load_settings(file: Path) -> RunConfig:
@@ -209,6 +220,11 @@ def _override_value(text: str) -> Any:  # noqa: ANN401
         except yaml.YAMLError:
             return text
     return text
+
+
+def _override(settings: Settings, overrides: Mapping[tuple[str, ...], tuple[str, str]]) -> None:
+    for path, (value, origin) in overrides.items():
+        _set(settings, path, _override_value(value), origin)
 
 
 def _set(settings: Settings, path: tuple[str, ...], value: object, origin: str) -> None:

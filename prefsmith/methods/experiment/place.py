@@ -19,10 +19,12 @@ class Place:
     Args:
         folder: of its files.
         seed: of everything in it.
+        runs: the one folder of whatever is trained; None for one in `folder` for each arm.
     """
 
     folder: Path
     seed: int
+    runs: Path | None = None
 
     @property
     def start(self) -> Path:
@@ -56,7 +58,7 @@ class Place:
 
     def of(self, arm: Arm) -> Path:
         """Folder of an arm's run."""
-        return self.folder / "arms" / str(arm).replace(", ", "-").replace(" ", "-")
+        return self.runs or self.folder / "arms" / str(arm).replace(", ", "-").replace(" ", "-")
 
     def noise(self, use: Use) -> int:
         """Seed of the answers for a use, of which no two share any."""

@@ -1,4 +1,4 @@
-"""Search for settings: run after run, each in a folder of its own, and at the end the page and the best settings."""
+"""Search for settings: trial after trial, each in its own folder, and at the end the page and the best of them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import prefsmith.report.sweep as report
-from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError, PrefsmithError, TrainingError
 from prefsmith.evaluate.bootstrap import clustered
 from prefsmith.evaluate.length import correlation, ranks
@@ -15,9 +14,8 @@ from prefsmith.evaluate.pareto import front
 from prefsmith.files import write_durably
 from prefsmith.methods.sweep.space import Range
 from prefsmith.methods.sweep.study import Trials, name_of
-from prefsmith.methods.sweep.worth import Objective, Worth
-from prefsmith.run import fit
-from prefsmith.settings import Settings, build
+from prefsmith.methods.sweep.subject import Subject
+from prefsmith.methods.sweep.worth import Worth
 from prefsmith.train.checkpoint import lock
 
 if TYPE_CHECKING:
@@ -38,64 +36,35 @@ class Search:
     """What is searched for.
 
     Args:
-        config: the run whose settings are varied.
-        ranges: over which values.
-        objectives: what is made large or small, one or two.
-        trials: how many runs.
+        subject: what is tried, and by what it is judged.
+        ranges: of settings of the subject.
+        trials: how many.
         seed: of the settings that are tried.
-        prune: stop runs that do worse than half of the others by then.
 
     Raises:
-        ConfigError: nothing varies, or pruning is asked for where it cannot be.
+        ConfigError: nothing varies.
     """
 
-    config: RunConfig
+    subject: Subject
     ranges: tuple[Range, ...]
-    objectives: tuple[Objective, ...]
     trials: int
     seed: int = 0
-    prune: bool = False
 
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise ConfigError("sweep.value", f"--trials is {self.trials}", where="--trials", fix="--trials 8")
         if not self.ranges:
             raise ConfigError("sweep.range", "every setting is fixed", where="--range", fix="give one of them a range")
-        if not self.prune:
-            return
-        if [each.name for each in self.objectives] not in (["accuracy"], ["loss"]):
-            what = "half of a run cannot be judged by two objectives, nor by samples of its end"
-            fix = "--objectives accuracy, or leave --prune out"
-            raise ConfigError("sweep.prune", what, where="--prune", fix=fix)
-        if self.config.evaluate.every == 0:
-            what, fix = "runs are stopped at evaluations, and there is none before the last step", "evaluate.every=20"
-            raise ConfigError("sweep.prune", what, where="evaluate.every", fix=fix)
 
     def facts(self) -> dict[str, object]:
         """What has to be the same for a search to go on."""
-        settings = self.config.model_dump(mode="json")
-        settings.pop("out")
         return {
-            "settings": settings,
+            "settings": self.subject.settings(),
             "ranges": [each.as_dict() for each in self.ranges],
-            "objectives": [each.name for each in self.objectives],
+            "objectives": [each.name for each in self.subject.objectives],
             "seed": self.seed,
-            "prune": self.prune,
+            "prune": self.subject.prune,
         }
-
-    def settings_of(self, values: Mapping[str, Any], out: Path) -> RunConfig:
-        """The run of a trial.
-
-        Raises:
-            ConfigError: a key is no setting, or a value is outside its range.
-        """
-        settings = Settings(self.config.model_dump(mode="json"))
-        for key, value in {**values, "out": str(out)}.items():
-            _put(settings.values, key, value)
-        if self.prune and "train.pairs_per_step" in values:  # the n-th evaluation is after as many pairs in every trial
-            pairs = self.config.evaluate.every * self.config.train.pairs_per_step
-            settings.values["evaluate"]["every"] = max(1, round(pairs / values["train.pairs_per_step"]))
-        return build(settings)
 
 
 def search(asked: Search, folder: Path, *, resume: bool, say: Say = print) -> dict[str, Any]:
@@ -118,8 +87,10 @@ def search(asked: Search, folder: Path, *, resume: bool, say: Say = print) -> di
     """
     _claim(folder, asked, resume=resume)
     with lock(folder):
-        asked.settings_of({each.key: each.low for each in asked.ranges}, folder / "trials" / "x")
-        trials = Trials(folder / "study.db", asked.ranges, asked.objectives, asked.seed)
+        for ends in ({each.key: _end(each, each.low) for each in asked.ranges},
+                     {each.key: _end(each, each.high) for each in asked.ranges}):  # fmt: skip
+            asked.subject.check(ends)
+        trials = Trials(folder / "study.db", asked.ranges, asked.subject.objectives, asked.seed)
         while (number := len(trials.done())) < asked.trials:
             trial = trials.next()
             values = {key: trial.params[key] for key in sorted(trial.params)}
@@ -130,28 +101,25 @@ def search(asked: Search, folder: Path, *, resume: bool, say: Say = print) -> di
         what = f"none of {asked.trials} trials came to its end"
         reasons = sorted({str(each["reason"]) for each in found["trials"] if each["reason"]})
         raise TrainingError("sweep.nothing", what, where="; ".join(reasons)[:300], fix="narrow the ranges (--range)")
-    best = asked.settings_of(found["best"]["values"], folder / "best").model_copy(update={"out": None})
-    _write(folder / "best.yaml", best.to_yaml())
+    _write(folder / "best.yaml", asked.subject.as_yaml(found["best"]["values"]))
     _write(folder / "sweep.json", json.dumps(found, indent=1, allow_nan=False))
     _write(folder / "report.html", report.page(found))
     return found
 
 
 def _attempt(asked: Search, trials: Trials, trial: "Trial", values: Mapping[str, Any], folder: Path) -> str:
-    """One run; says what it came to."""
-    place = folder / "trials" / name_of(values)
-    config = asked.settings_of(values, place)
+    """One trial; says what it came to."""
+    objectives = asked.subject.objectives
 
-    def watch(row: Mapping[str, object], _steps: int) -> None:
-        value, step = row.get(asked.objectives[0].name), row.get("step")
-        if not asked.prune or row.get("split") != "eval" or not isinstance(value, float) or not isinstance(step, int):
-            return
-        trial.report(value, -(-step // config.evaluate.every))
+    def report(value: float, step: int) -> None:
+        trial.report(value, step)
         if trial.should_prune():
             raise Pruned("sweep.pruned", "others did better by then")
 
     try:
-        run = fit(config, resume=(place / "run.yaml").is_file(), say=lambda line: None, watch=watch)
+        worths = asked.subject.attempt(
+            values, folder / "trials" / name_of(values), report if asked.subject.prune else None
+        )
     except Pruned:
         trials.prune(trial)
         return "stopped: others did better by then"
@@ -160,14 +128,13 @@ def _attempt(asked: Search, trials: Trials, trial: "Trial", values: Mapping[str,
             raise
         trials.fail(trial, str(error.what))
         return f"came to nothing: {error.what}"
-    worths = [each.of(run) for each in asked.objectives]
-    missing = [each.words for each, worth in zip(asked.objectives, worths, strict=True) if worth is None]
+    missing = [each.words for each, worth in zip(objectives, worths, strict=True) if worth is None]
     if missing:
         trials.fail(trial, f"no {missing[0]}")
         return f"came to nothing: no {missing[0]}"
     known = [worth for worth in worths if worth is not None]
     trials.finish(trial, known)
-    return ", ".join(f"{each.words} {_interval(worth)}" for each, worth in zip(asked.objectives, known, strict=True))
+    return ", ".join(f"{each.words} {_interval(worth)}" for each, worth in zip(objectives, known, strict=True))
 
 
 def _summary(asked: Search, done: "Sequence[FrozenTrial]") -> dict[str, Any]:
@@ -186,13 +153,13 @@ def _summary(asked: Search, done: "Sequence[FrozenTrial]") -> dict[str, Any]:
     ]
     whole = [row for row in rows if row["worth"]]
     points = [[worth[0] for worth in row["worth"]] for row in whole]
-    for index in front(points, [each.largest for each in asked.objectives]):
+    for index in front(points, [each.largest for each in asked.subject.objectives]):
         whole[index]["front"] = True
     return {
         "kind": "sweep",
         **asked.facts(),
-        "words": [each.words for each in asked.objectives],
-        "largest": [each.largest for each in asked.objectives],
+        "words": [each.words for each in asked.subject.objectives],
+        "largest": [each.largest for each in asked.subject.objectives],
         "trials": rows,
         "mattered": _mattered(asked, whole),
         "best": _best(asked, [row for row in whole if row["front"]]),
@@ -204,7 +171,7 @@ def _best(asked: Search, candidates: Sequence[dict[str, Any]]) -> dict[str, Any]
     second."""
     if not candidates:
         return {}
-    signs = [1.0 if each.largest else -1.0 for each in asked.objectives]
+    signs = [1.0 if each.largest else -1.0 for each in asked.subject.objectives]
     first = max(candidates, key=lambda row: signs[0] * row["worth"][0][0])
     if len(signs) == 1 or first["worth"][0][1] is None:
         return first
@@ -221,7 +188,7 @@ def _mattered(asked: Search, whole: Sequence[dict[str, Any]]) -> list[dict[str, 
 
     found = []
     for each in asked.ranges:
-        for place, objective in enumerate(asked.objectives):
+        for place, objective in enumerate(asked.subject.objectives):
             values = np.array([row["values"][each.key] for row in whole], dtype=np.float64)
             worths = np.array([row["worth"][place][0] for row in whole], dtype=np.float64)
             columns = np.stack([ranks(values), ranks(worths)], axis=1)
@@ -256,20 +223,8 @@ def _claim(folder: Path, asked: Search, *, resume: bool) -> None:
     _write(note, text)
 
 
-def _put(values: Any, key: str, value: object) -> None:  # noqa: ANN401
-    *parents, last = key.split(".")
-    for part in parents:
-        try:
-            values = values[int(part)] if isinstance(values, list) else values.setdefault(part, {})
-        except (ValueError, IndexError):
-            values = None
-        if not isinstance(values, dict | list):
-            raise ConfigError("sweep.range", f"there is no setting {key}", where="--range", fix=f"{part} is a value")
-    if isinstance(values, list):
-        raise ConfigError(
-            "sweep.range", f"there is no setting {key}", where="--range", fix="name one of an entry's keys"
-        )
-    values[last] = value
+def _end(each: Range, value: float) -> float:
+    return value if each.step is None else int(value)
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from prefsmith.assembly import objective_of
 from prefsmith.config import RunConfig
@@ -93,3 +94,24 @@ def _parsed(text: str) -> Range:
 def _no_range(text: str, what: str) -> ConfigError:
     fix = "for example loss.beta=0.05:1, optim.learning_rate=1e-6:1e-4:log, train.pairs_per_step=16:64:16"
     return ConfigError("sweep.range", f"{text!r} {what}", where="--range", fix=fix)
+
+
+def put(values: Any, key: str, value: object) -> None:  # noqa: ANN401
+    """Set a setting by its dotted name.
+
+    Raises:
+        ConfigError: there is no such place.
+    """
+    *parents, last = key.split(".")
+    for part in parents:
+        try:
+            values = values[int(part)] if isinstance(values, list) else values.setdefault(part, {})
+        except (ValueError, IndexError):
+            values = None
+        if not isinstance(values, dict | list):
+            raise ConfigError("sweep.range", f"there is no setting {key}", where="--range", fix=f"{part} is a value")
+    if isinstance(values, list):
+        raise ConfigError(
+            "sweep.range", f"there is no setting {key}", where="--range", fix="name one of an entry's keys"
+        )
+    values[last] = value

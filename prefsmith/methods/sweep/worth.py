@@ -1,14 +1,17 @@
 """What a finished run is worth: the numbers that a search compares, each with its interval where it has one."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError
 from prefsmith.run import Run
 from prefsmith.train.findings import Estimate, Sample, drift, number, sample_of
+
+Kind = TypeVar("Kind", bound="Objective")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,22 @@ class Objective:
         name: on the command line.
         words: in tables and drawings.
         largest: whether more is better.
-        samples: whether it takes samples of the policy.
-        of: the number of a run; None where it has none.
     """
 
     name: str
     words: str
     largest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfRun(Objective):
+    """A number of a run of `prefsmith train`.
+
+    Args:
+        samples: whether it takes samples of the policy.
+        of: the number of a run; None where it has none.
+    """
+
     samples: bool
     of: Callable[[Run], Worth | None]
 
@@ -67,25 +79,33 @@ def _kl(run: Run) -> Worth | None:
 OBJECTIVES = {
     each.name: each
     for each in (
-        Objective("accuracy", "held-out accuracy", True, False, _accuracy),
-        Objective("loss", "held-out loss", False, False, _loss),
-        Objective("length", "change of length, share of the length before", False, True, _length),
-        Objective("kl", "KL to the starting model, nats an answer", False, True, _kl),
+        OfRun("accuracy", "held-out accuracy", True, False, _accuracy),
+        OfRun("loss", "held-out loss", False, False, _loss),
+        OfRun("length", "change of length, share of the length before", False, True, _length),
+        OfRun("kl", "KL to the starting model, nats an answer", False, True, _kl),
     )
 }
 
 
-def objectives_of(names: Sequence[str], config: RunConfig) -> tuple[Objective, ...]:
+def chosen(names: Sequence[str], known: Mapping[str, Kind]) -> tuple[Kind, ...]:
+    """One or two of the objectives that are known.
+
+    Raises:
+        ConfigError: a name is not known or there twice, or there are none or more than two.
+    """
+    if any(name not in known for name in names) or not 1 <= len(names) <= 2 or len(set(names)) < len(names):
+        what = f"{', '.join(names) or 'nothing'} is not one or two different objectives"
+        raise ConfigError("sweep.objective", what, where="--objectives", fix=f"of {', '.join(known)}")
+    return tuple(known[name] for name in names)
+
+
+def objectives_of(names: Sequence[str], config: RunConfig) -> tuple[OfRun, ...]:
     """One or two objectives by name.
 
     Raises:
         ConfigError: a name is not known or there twice, there are more than two, or the runs do not measure it.
     """
-    unknown = [name for name in names if name not in OBJECTIVES]
-    if unknown or not 1 <= len(names) <= 2 or len(set(names)) < len(names):
-        what = f"{', '.join(names) or 'nothing'} is not one or two different objectives"
-        raise ConfigError("sweep.objective", what, where="--objectives", fix=f"of {', '.join(OBJECTIVES)}")
-    found = tuple(OBJECTIVES[name] for name in names)
+    found = chosen(names, OBJECTIVES)
     if any(each.samples for each in found) and config.evaluate.samples < 4:
         what = f"evaluate.samples is {config.evaluate.samples}, too few to see {names[-1]} with"
         raise ConfigError("sweep.objective", what, where="evaluate.samples", fix="evaluate.samples=32")

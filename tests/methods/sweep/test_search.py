@@ -7,9 +7,11 @@ from planted import config_for, pairs
 
 from prefsmith.cli import main
 from prefsmith.errors import ConfigError, Interrupted, TrainingError
+from prefsmith.methods.sweep import runs
 from prefsmith.methods.sweep import search as method
+from prefsmith.methods.sweep.runs import Runs
 from prefsmith.methods.sweep.space import Range
-from prefsmith.methods.sweep.worth import OBJECTIVES, Worth, objectives_of
+from prefsmith.methods.sweep.worth import OBJECTIVES, OfRun, Worth, objectives_of
 from prefsmith.settings import load_settings
 
 optuna = pytest.importorskip("optuna", reason="searching takes Optuna")
@@ -24,7 +26,7 @@ def asked(tmp_path):
     def made(trials=3, *, objectives=("accuracy", "length"), ranges=RANGES, prune=False, seed=0, **sections):
         sections = {"evaluate": {"samples": 6, "sample_tokens": 8}, "data": {"eval_fraction": 0.2}, **sections}
         config = config_for(tmp_path, pairs(60), **sections)
-        return method.Search(config, ranges, objectives_of(objectives, config), trials, seed, prune)
+        return method.Search(Runs(config, objectives_of(objectives, config), prune), ranges, trials, seed)
 
     return made
 
@@ -62,7 +64,7 @@ def test_the_same_seed_tries_the_same_settings_and_comes_to_the_same(asked, tmp_
 
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not(asked, tmp_path, monkeypatch):
     whole = searched(asked(3), tmp_path / "whole")[0]
-    fit, count = method.fit, [0]
+    fit, count = runs.fit, [0]
 
     def stopped(config, **arguments):
         count[0] += 1
@@ -70,7 +72,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not(asked, tmp_path, mon
             raise Interrupted(15, "stopped by a signal")
         return fit(config, **arguments)
 
-    monkeypatch.setattr(method, "fit", stopped)
+    monkeypatch.setattr(runs, "fit", stopped)
     with pytest.raises(Interrupted):
         searched(asked(3), tmp_path / "stopped")
     found = method.search(asked(3), tmp_path / "stopped", resume=True, say=lambda line: None)
@@ -97,7 +99,7 @@ def test_another_search_does_not_go_on_in_the_folder(asked, tmp_path):
 
 
 def test_a_run_that_stops_itself_costs_a_trial_and_not_the_search(asked, tmp_path, monkeypatch):
-    fit, count = method.fit, [0]
+    fit, count = runs.fit, [0]
 
     def failing(config, **arguments):
         count[0] += 1
@@ -105,7 +107,7 @@ def test_a_run_that_stops_itself_costs_a_trial_and_not_the_search(asked, tmp_pat
             raise TrainingError("train.nonfinite", "step 3: loss nan")
         return fit(config, **arguments)
 
-    monkeypatch.setattr(method, "fit", failing)
+    monkeypatch.setattr(runs, "fit", failing)
     found = searched(asked(2), tmp_path / "sweep")[0]
     assert [(row["state"], row["reason"]) for row in found["trials"]] == [
         ("fail", "step 3: loss nan"),
@@ -118,14 +120,14 @@ def test_a_search_in_which_every_run_fails_says_why(asked, tmp_path, monkeypatch
     def failing(config, **arguments):
         raise TrainingError("train.nonfinite", "loss nan")
 
-    monkeypatch.setattr(method, "fit", failing)
+    monkeypatch.setattr(runs, "fit", failing)
     with pytest.raises(TrainingError, match=r"none of 2 trials(.|\n)*loss nan"):
         searched(asked(2), tmp_path / "sweep")
 
 
 def test_runs_that_do_worse_are_stopped_and_leave_no_crash(asked, tmp_path, monkeypatch):
     """The runs are planted: their held-out loss is their learning rate, so the largest ones are stopped."""
-    fit = method.fit
+    fit = runs.fit
 
     def planted(config, watch, **arguments):
         def seen(row, steps):
@@ -133,7 +135,7 @@ def test_runs_that_do_worse_are_stopped_and_leave_no_crash(asked, tmp_path, monk
 
         return fit(config, watch=seen, **arguments)
 
-    monkeypatch.setattr(method, "fit", planted)
+    monkeypatch.setattr(runs, "fit", planted)
     ranges = (Range("optim.learning_rate", 1e-4, 3e-2, log=True),)
     given = {"objectives": ("loss",), "prune": True, "ranges": ranges,
              "evaluate": {"samples": 0, "every": 2}, "train": {"pairs_per_step": 8}}  # fmt: skip
@@ -147,7 +149,7 @@ def test_runs_that_do_worse_are_stopped_and_leave_no_crash(asked, tmp_path, monk
 def test_with_eight_trials_it_is_said_what_mattered(asked, tmp_path, monkeypatch):
     monkeypatch.setitem(
         OBJECTIVES, "accuracy",
-        method.Objective("accuracy", "held-out accuracy", True, False,
+        OfRun("accuracy", "held-out accuracy", True, False,
                          lambda run: Worth(load_settings(run.folder / "run.yaml").learning_rate)),
     )  # fmt: skip
     found = searched(asked(8, objectives=("accuracy",), train={"max_steps": 2}), tmp_path / "sweep")[0]
