@@ -9,6 +9,20 @@ settings.load_profile("prefsmith")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+APART = ("::test_every_block_of_a_page_runs[",)
+"""Long tests of one file that share next to nothing: each goes to whichever process is free."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests stay in one process, which makes what they share once, but for those that go apart."""
+    from xdist.scheduler import LoadFileScheduling  # inside: tests run without it too
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if any(part in nodeid for part in APART) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True, scope="session")
