@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+_OF_A_MODEL = (".safetensors", ".bin", ".json", ".model", ".jinja", ".txt", ".py")
+
 
 def cache_root() -> Path:
     """Where programs of a user keep what they could compute again; prefsmith's part of it."""
@@ -31,6 +33,11 @@ def digest_of_files(paths: Iterable[Path]) -> str:
     for path in paths:
         total.update(file_digest(path).encode())
     return total.hexdigest()
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model's or an adapter's folder that decide what it answers, by name."""
+    return [path for path in sorted(folder.iterdir()) if path.suffix in _OF_A_MODEL and path.is_file()]
 
 
 def write_durably(path: Path, data: bytes) -> None:

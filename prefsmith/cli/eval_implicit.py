@@ -27,7 +27,7 @@ paired test; then its margin, whether its probabilities are calibrated, and what
 preference files of any form, or benchmarks of pairs: a, b, and human or gold.
 
 The folder --out gets evidence.json with every number, report.html, and rejected.jsonl where rows cannot be used. \
-The same models, files and seed give the same evidence."""
+The same models, files and seed give the same evidence. The page of a run shows it too."""
 
 
 def implicit(

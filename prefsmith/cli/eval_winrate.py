@@ -32,10 +32,11 @@ For example:
 A side is a model's folder or hub id, an adapter's or a run's folder, or a file of answers with rows of prompt and \
 completion; NAME=SIDE names it on the chart. --against reference is what the first side was trained from.
 
---judge is `longer` or `shorter`, FILE.py:NAME (a reward), VOTES.jsonl, or a YAML file with a section `judge`. A tie \
-counts one half. What has no verdict is counted and is not in the rate.
+--judge is `longer` or `shorter`, FILE.py:NAME (a reward), the folder of a reward model, VOTES.jsonl, or a YAML file \
+with a section `judge`. A tie counts one half. What has no verdict is counted and is not in the rate.
 
-Everything sampled and judged is kept in --out as soon as it is known: the same command again goes on there.
+Everything sampled and judged is kept in --out as soon as it is known: the same command again goes on there. The pages \
+of the runs that are compared show the result too.
 
 Exit status: 0 done, 1 a bug of ours, 2 a wrong option or folder, 3 wrong data, 4 the judge or the disk stopped it."""
 

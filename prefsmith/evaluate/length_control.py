@@ -5,9 +5,10 @@ A logistic regression splits every verdict into three parts; the rate is then ta
     logit P(win on x) = theta + phi tanh((length - other length) / scale) + psi difficulty(x)
     rate = mean over x of s(theta + psi difficulty(x)),   s the logistic function
 
-`scale` is the standard deviation of the differences in length. `difficulty` is how much a prompt favours the other
-side, whoever answers; it takes several sides that answered the same prompts to know it, and is left out otherwise.
-Verdicts may be soft: 1 a win, 0 a loss, 1/2 a tie, and any probability between.
+`scale` is the standard deviation of the differences in length. `difficulty` is how much more than elsewhere the sides
+win on a prompt, whoever of them answers: above zero it is easy to win on (the name is AlpacaEval's). It takes several
+sides that answered the same prompts to know it, and is left out otherwise. Verdicts may be soft: 1 a win, 0 a loss, 1/2
+a tie, and any probability between.
 """
 
 import math
@@ -148,7 +149,7 @@ def rate_at_equal_length(values: Values, counts: Counts) -> PerDraw:
 def difficulties(
     scores: Sequence[Numbers], standardised_lengths: Sequence[Numbers], prompts: Sequence[Sequence[str]]
 ) -> dict[str, float] | None:
-    """How much each prompt favours the other side, whoever answers: one regression over several sides.
+    """How much more than elsewhere the sides win on each prompt, whoever answers: one regression over several sides.
 
         logit P(side m wins on x) = theta_m + phi_m tanh(standardised length) + gamma_x
 

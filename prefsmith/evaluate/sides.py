@@ -8,12 +8,11 @@ from typing import Literal
 from prefsmith.data.completions import Completions, read_completions
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.evaluate.reader import result_of
-from prefsmith.files import digest_of_files, file_digest
+from prefsmith.files import digest_of_files, file_digest, model_files
 from prefsmith.records import Group
 
 REFERENCE = "reference"
 """The word for what the first method was trained from."""
-_OF_A_MODEL = (".safetensors", ".bin", ".json", ".model", ".jinja", ".txt", ".py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Side:
         folder = Path(result_of(self.place)).expanduser()
         if not folder.is_dir():
             return {"kind": self.kind, "hub": self.place}
-        files = [path for path in sorted(folder.iterdir()) if path.suffix in _OF_A_MODEL and path.is_file()]
+        files = model_files(folder)
         names = [path.name for path in files]
         return {"kind": self.kind, "files": names, "sha256": digest_of_files(files)}
 

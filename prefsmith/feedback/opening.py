@@ -40,9 +40,7 @@ def open_judge(
     if isinstance(config, RuleConfig):
         yield _rule(config)
     elif isinstance(config, RewardConfig):
-        name = config.name or config.reward
-        reward, digest = load_function(config.reward, "judge.reward")
-        yield ScoreJudge(name, each_answer(name, reward), tie_margin=config.tie_margin, facts={"digest": digest})
+        yield _reward(config)
     elif isinstance(config, VotesConfig):
         yield read_votes(Path(config.path).expanduser(), config.name or Path(config.path).name, config.annotator)
     elif isinstance(config, LocalConfig | ServerConfig):
@@ -65,6 +63,20 @@ def _rule(config: RuleConfig) -> RuleJudge:
         return RuleJudge(name, rules.longer() if config.rule == "longer" else rules.shorter())
     rule, digest = load_function(config.rule, "judge.rule")
     return RuleJudge(name, rule, facts={"digest": digest})
+
+
+def _reward(config: RewardConfig) -> ScoreJudge:
+    """A function of the user's, or a reward model: what it cannot read whole has no number, and so no verdict."""
+    if config.is_function:
+        name = config.name or config.reward
+        function, sha256 = load_function(config.reward, "judge.reward")
+        return ScoreJudge(name, each_answer(name, function), tie_margin=config.tie_margin, facts={"digest": sha256})
+    from prefsmith.feedback.reward import open_reward
+    from prefsmith.model.load import digest
+
+    learned = open_reward(config.reward, device=config.device, truncation="drop")
+    facts = {"weights": digest(learned.model.inner), "written": learned.encoder.renderer.describe()}
+    return ScoreJudge(config.name or _named(config.reward), learned.rewards, tie_margin=config.tie_margin, facts=facts)
 
 
 def _model(config: LocalConfig | ServerConfig, sleep: Callable[[float], object] | None) -> Answering:

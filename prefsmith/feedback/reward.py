@@ -1,7 +1,10 @@
 """Rewards: whatever gives every answer a number. The true one of a task, a rule of the text, or a learned one."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,10 +12,18 @@ import torch
 from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.data.pack import pack, plan
+from prefsmith.data.render import Renderer
+from prefsmith.data.truncate import Truncation
 from prefsmith.data.views import Labelled, View
+from prefsmith.errors import ConfigError
 from prefsmith.feedback.label import OfText
-from prefsmith.model.reward import RewardModel
+from prefsmith.model.load import describe_loaded, load_tokenizer
+from prefsmith.model.reward import RewardModel, load_reward_model
 from prefsmith.records import Group, Rating
+
+RECORD = "reward.json"
+"""How a reward model came to be; beside it lies model/."""
+_DAY = date(2000, 1, 1)  # that templates write, so that the same answer has the same reward on every day
 
 
 @runtime_checkable
@@ -63,31 +74,62 @@ class LearnedReward:
     def rewards(self, groups: Sequence[Group]) -> list[tuple[float, ...]]:
         """For each group the reward of each of its completions; an empty one is the end token alone.
 
+        Where the encoder drops what the model cannot read whole, such a group has no numbers: each is NaN.
+
         Raises:
             DataError: a group cannot be written for this model.
         """
-        encoded = [self._encoded(group) for group in groups]
-        found: dict[int, tuple[float, ...]] = {}
-        for members in plan(encoded, self.token_budget):
+        every = [self._encoded(group) for group in groups]
+        found = {index: (math.nan,) * len(group.completions) for index, group in enumerate(groups)}
+        encoded = {index: each for index, each in enumerate(every) if each is not None}
+        places = list(encoded)
+        for part in plan(list(encoded.values()), self.token_budget):
+            members = [places[number] for number in part]
             values = self.model(pack([encoded[index] for index in members])).tolist()
             for index in members:
                 count = len(encoded[index].completions)
                 found[index], values = tuple(values[:count]), values[count:]
         return [found[index] for index in range(len(groups))]
 
-    def _encoded(self, group: Group) -> EncodedGroup:
+    def _encoded(self, group: Group) -> EncodedGroup | None:
         said = [index for index, each in enumerate(group.completions) if each.content.strip()]
-        whole, ids = self.encoder.prompt_ids(group), dict[int, EncodedCompletion]()
+        whole, ids = self.encoder.prompt_ids(group, room=1), dict[int, EncodedCompletion]()
         prompt = whole
         if said:
             view = View(ratings=tuple(Rating(index, 1.0) for index in said))
             (outcome,) = self.encoder.encode_all([Labelled(group, (view,), ())])
             if outcome.error is not None:
                 raise outcome.error
-            assert outcome.encoded is not None  # the encoder of a reward drops nothing
+            if outcome.encoded is None:
+                return None
             prompt = outcome.encoded.prompt
             ids = dict(zip(said, outcome.encoded.completions, strict=True))
         rest = whole[len(prompt) :] if whole[: len(prompt)] == prompt else ()
         nothing = EncodedCompletion((*rest, min(self.encoder.ends)), unscored=len(rest))
         completions = tuple(ids.get(index, nothing) for index in range(len(group.completions)))
         return EncodedGroup(group, prompt, completions, (), (), whole_prompt=len(prompt))
+
+
+def open_reward(path: str | Path, *, device: str = "auto", truncation: Truncation = "keep_end") -> LearnedReward:
+    """A reward model as it was saved: what `fit_reward` wrote, or any sequence classification model with one label.
+
+    Args:
+        path: its folder or hub id.
+        device: `auto` takes a GPU where there is one.
+        truncation: what becomes of answers that are longer than the model reads; `drop` gives them no number.
+
+    Raises:
+        ConfigError: it cannot be loaded, or the folder holds no reward model.
+    """
+    folder = Path(path).expanduser()
+    if (folder / "run.yaml").is_file():
+        what = "this run trained a policy, not a reward model"
+        fix = "name a folder that `fit_reward` wrote, or a sequence classification model with one label"
+        raise ConfigError("reward.model", what, where=str(folder), fix=fix)
+    origin = str(folder / "model") if (folder / RECORD).is_file() else str(path)
+    model = load_reward_model(origin, device=device)
+    tokenizer = load_tokenizer(origin, trust_remote_code=False)
+    loaded = describe_loaded(model.inner, tokenizer, origin)
+    renderer = Renderer(tokenizer, "auto", today=_DAY)
+    encoder = Encoder(tokenizer, renderer, max_length=loaded.longest, truncation=truncation, end_ids=loaded.end_ids)
+    return LearnedReward(model, encoder, name=f"reward model {path}")

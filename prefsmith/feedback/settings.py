@@ -21,6 +21,7 @@ RULES = ("longer", "shorter", "contains", "matches")
 CRITERION = (
     "The better answer is the one that does what the request asks more fully and correctly, is true, and does no harm."
 )
+_FUNCTION = re.compile(r"\.py:\w+$")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -59,9 +60,24 @@ class RewardConfig(JudgeSection):
 
     kind: Literal["reward"] = "reward"
     reward: str = Field(min_length=1)
-    """A Python function of yours as `file.py:name`: it takes the prompt and the answer, and returns a number."""
+    """`file.py:name`, a Python function from prompt and answer to a number; or a reward model's folder or hub id."""
     tie_margin: float = Field(default=0.0, ge=0)
     """Answers whose numbers differ by no more than this are tied."""
+    device: str = "auto"
+    """Of a reward model: `auto` takes a GPU where there is one; otherwise cpu, cuda, cuda:1, mps."""
+
+    @model_validator(mode="after")
+    def _a_device_is_for_a_model(self) -> "RewardConfig":
+        if Path(self.reward).suffix == ".py":
+            raise ValueError("reward names a Python file, and no function of it")
+        if self.is_function and self.device != "auto":
+            raise ValueError("device is set, but only a reward model reads it: it is not for a function")
+        return self
+
+    @property
+    def is_function(self) -> bool:
+        """Whether a function of the user's gives the numbers, and not a model."""
+        return _FUNCTION.search(self.reward) is not None
 
 
 class AskedConfig(JudgeSection):
@@ -199,19 +215,22 @@ def judge_config(
 def judge_word(word: str) -> dict[str, object]:
     """The values that one word of a command line stands for.
 
-    `longer` and `shorter` are rules, `file.py:name` a reward, `.jsonl` a file of votes.
+    `longer` and `shorter` are rules, `file.py:name` and a folder are rewards, `.jsonl` is a file of votes.
 
     Raises:
         ConfigError: it is none of these.
     """
     if word in ("longer", "shorter"):
         return {"kind": "rule", "rule": word}
-    if re.search(r"\.py:\w+$", word):
+    if _FUNCTION.search(word) or Path(word).expanduser().is_dir():
         return {"kind": "reward", "reward": word}
     if Path(word).suffix == ".jsonl":
         return {"kind": "votes", "path": word}
     what = f"{word!r} names no judge"
-    fix = "longer, shorter, file.py:name (a reward), votes.jsonl, or a YAML file with a section `judge`"
+    fix = (
+        "longer, shorter, file.py:name (a reward), a reward model's folder, votes.jsonl, or a YAML file with a section "
+        "`judge`"
+    )
     raise ConfigError("judge.kind", what, fix=fix)
 
 

@@ -1,7 +1,7 @@
 """From files of judgements to evidence.json and a page: `prefsmith eval agreement`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from prefsmith.evaluate.agreement import Agreement, measure
 from prefsmith.evaluate.agreement.figure import Gauge
 from prefsmith.files import write_durably
 from prefsmith.report.agreement import write_agreement_page
+from prefsmith.report.join import join
 
 KIND = "agreement"
 
@@ -32,7 +33,12 @@ class Compared:
 
 
 def compare_annotators(
-    files: Sequence[Path], out: Path | None = None, *, seed: int = 0, skip_bad: bool = False
+    files: Sequence[Path],
+    out: Path | None = None,
+    *,
+    seed: int = 0,
+    skip_bad: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Compared:
     """Measure the agreement in each file, and write it down.
 
@@ -41,6 +47,7 @@ def compare_annotators(
         out: folder for evidence.json and report.html. Default: eval/agreement-<name of the first file>.
         seed: of the draws behind the intervals.
         skip_bad: count rows that cannot be used and go on.
+        say: is given a line where `out` lies in a run's folder, whose page then shows it.
 
     Raises:
         ConfigError: no file is named, one twice, or the folder holds something else.
@@ -64,7 +71,9 @@ def compare_annotators(
     except OSError as error:
         what = f"the evidence cannot be written: {error.strerror}"
         raise ConfigError("eval.out", what, where=str(folder), fix="name a folder with --out that can be") from error
-    return Compared(agreements, evidence, write_agreement_page(folder))
+    page = write_agreement_page(folder)
+    join(folder, (), say)
+    return Compared(agreements, evidence, page)
 
 
 def _stem(file: Path) -> str:
@@ -89,6 +98,9 @@ def _refuse_other(folder: Path) -> None:
     fix = "name another folder with --out"
     if folder.exists() and not folder.is_dir():
         raise ConfigError("eval.out", "this is a file", where=str(folder), fix=fix)
+    if (folder / "run.yaml").is_file():
+        fix = f"a folder in it joins its page: --out {folder}/eval/{KIND}"
+        raise ConfigError("eval.out", "this is a run's folder, which has a page of its own", where=str(folder), fix=fix)
     try:
         older = json.loads(path.read_bytes()) if path.exists() else {"kind": KIND}
     except (OSError, ValueError):

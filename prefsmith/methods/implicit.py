@@ -17,11 +17,12 @@ from prefsmith.data.rejects import Rejects
 from prefsmith.errors import ConfigError, DataError, TrainingError
 from prefsmith.evaluate.bootstrap import DRAWS
 from prefsmith.evaluate.inspection import inspect, warnings
-from prefsmith.evaluate.reader import Reader, open_reader
+from prefsmith.evaluate.reader import Reader, open_reader, result_of
 from prefsmith.evaluate.scored import encode_pairs, score_pairs
 from prefsmith.evaluate.side_by_side import reference_of
-from prefsmith.files import write_durably
+from prefsmith.files import digest_of_files, model_files, write_durably
 from prefsmith.model.load import digest
+from prefsmith.report.join import join
 from prefsmith.settings import load_settings
 from prefsmith.train.folder import free_folder
 
@@ -90,6 +91,8 @@ class Found:
 def implicit(asked: Asked, out: Path | None, *, say: Say = print) -> Found:
     """Measure, and write evidence.json, report.html and, where rows were refused, rejected.jsonl.
 
+    A run's own page shows it too.
+
     Args:
         asked: what is to be measured.
         out: the folder. Default: the first free eval/implicit-<name>.
@@ -114,7 +117,7 @@ def implicit(asked: Asked, out: Path | None, *, say: Say = print) -> Found:
         raise DataError("data.no_pairs", what, where=", ".join(asked.data), fix="give pairs that are not all ties")
     evidence: dict[str, object] = {
         "kind": "implicit",
-        "model": _facts(asked.model, policy),
+        "model": {**_facts(asked.model, policy), "folder_sha256": _folder_digest(asked.model)},
         "reference": _facts(asked.reference or reference.origin, reference),
         "beta": {"value": beta, "from": whence},
         "seed": asked.seed,
@@ -126,7 +129,9 @@ def implicit(asked: Asked, out: Path | None, *, say: Say = print) -> Found:
     }
     evidence["warnings"] = [*_about_rows(evidence), *warnings(evidence), *_about_beta(whence)]
     folder = free_folder(out, f"eval/implicit-{_name(asked.model)}")
-    return Found(evidence, _write(folder, evidence, rejects))
+    page = _write(folder, evidence, rejects)
+    join(folder, [asked.model], say)
+    return Found(evidence, page)
 
 
 def _read(name: str, asked: Asked, rejects: Rejects, say: Say) -> Reading:
@@ -170,6 +175,12 @@ def _reference(asked: Asked, policy: Reader) -> Reader:
 
 def _facts(name: str, reader: Reader) -> dict[str, object]:
     return {"path": name, "origin": reader.origin, "sha256": digest(reader.model.scorer.model)}
+
+
+def _folder_digest(name: str) -> str | None:
+    """sha256 of the files that were loaded, by which a run's page tells whether they are its own; None for a hub id."""
+    folder = Path(result_of(name)).expanduser()
+    return digest_of_files(model_files(folder)) if folder.is_dir() else None
 
 
 def _file(name: str, reading: Reading) -> dict[str, object]:

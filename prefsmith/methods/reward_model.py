@@ -3,7 +3,8 @@
     P(a is preferred to b) = s(r(a) - r(b)),   s the logistic function
 
 The loss is the registry's, with the reward in the place of log policy - log reference: `dpo` with beta 1 is the
-likelihood of Bradley and Terry. Data, order of the rows, reduction, optimiser and metrics are those of any run.
+likelihood of Bradley and Terry. Data, order of the rows, reduction, optimiser and metrics are those of any run. It is
+opened again by `feedback.reward.open_reward`, and by the judge `reward`.
 """
 
 import copy
@@ -25,11 +26,11 @@ from prefsmith.data.prepare import Preparation
 from prefsmith.data.stream import Stream
 from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.evaluate.stats import Share, wilson
-from prefsmith.feedback.reward import LearnedReward
+from prefsmith.feedback.reward import RECORD, LearnedReward
 from prefsmith.files import write_durably
 from prefsmith.model.export import export
 from prefsmith.model.load import describe_loaded, load_tokenizer
-from prefsmith.model.reward import RewardModel, load_reward_model, new_reward_model
+from prefsmith.model.reward import RewardModel, new_reward_model
 from prefsmith.records import Group
 from prefsmith.run import Say, Watch
 from prefsmith.train.folder import free_folder
@@ -98,27 +99,12 @@ def fit_reward(
     export(model.inner, tokenizer, folder, template=encoder.renderer.template)
     facts = {**kept.as_dict(), "settings": config.model_dump(mode="json"), "data": preparation.record}
     try:
-        write_durably(folder / "reward.json", json.dumps(facts, indent=1).encode())
+        write_durably(folder / RECORD, json.dumps(facts, indent=1).encode())
     except OSError as error:
         what = f"the reward model's record cannot be written: {error.strerror}"
         raise TrainingError("run.write", what, where=str(folder), fix="make room, or choose another folder") from error
     reward = LearnedReward(model, encoder, name=f"reward model of {config.model.path}", token_budget=_budget(config))
     return RewardRun(folder, reward, kept.accuracy, kept.loss, kept.step)
-
-
-def open_reward(path: str | Path, *, device: str = "auto") -> LearnedReward:
-    """A reward model as it was saved: what `fit_reward` wrote, or any sequence classification model with one label.
-
-    Raises:
-        ConfigError: it cannot be loaded.
-    """
-    folder = Path(path).expanduser()
-    origin = str(folder / "model") if (folder / "reward.json").is_file() else str(path)
-    model = load_reward_model(origin, device=device)
-    tokenizer = load_tokenizer(origin, trust_remote_code=False)
-    loaded = describe_loaded(model.inner, tokenizer, origin)
-    encoder = make_encoder(RunConfig().data, loaded, date.today(), lambda line: None)
-    return LearnedReward(model, encoder, name=f"reward model {path}")
 
 
 @dataclass(frozen=True, slots=True)

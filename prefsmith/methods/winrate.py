@@ -23,6 +23,7 @@ from prefsmith.evaluate.sides import Asked, Side, baseline_side, method_side, sh
 from prefsmith.evaluate.workplace import VERDICTS, Workplace
 from prefsmith.feedback.judge import Judge
 from prefsmith.records import Completion, Group
+from prefsmith.report.join import join
 from prefsmith.report.winrate import write_winrate_page
 
 Say = Callable[[str], None]
@@ -127,7 +128,7 @@ def measure_win_rates(
     *,
     say: Say = print,
 ) -> WinRates:
-    """Sample, judge, count and draw; what is in the folder already is not done again.
+    """Sample, judge, count and draw; what is in the folder already is not done again. The pages of runs show it too.
 
     Args:
         contest: who against whom.
@@ -163,6 +164,7 @@ def measure_win_rates(
         }
         place.write("evidence.json", json.dumps(evidence, indent=1, allow_nan=False) + "\n")
         page = write_winrate_page(out)
+    join(out, [side.place for side in (*line.methods, line.baseline) if side.kind == "model"], say)
     return WinRates(tuple(found), tuple(beside), tuple(warnings), evidence, page)
 
 

@@ -20,11 +20,16 @@ from prefsmith.report.agreement_tables import (
     place_table,
 )
 from prefsmith.report.dots import Dot, dot_plot
+from prefsmith.report.excerpt import Drawing, Excerpt, Grid
 from prefsmith.report.judged import Figure, Judge, JudgedEvidence, JudgedFile
 from prefsmith.report.page import POLICY, templates, write_page
 from prefsmith.report.visible import on_one_line
 
 CHANCE = 0.5
+BESIDE = (
+    "An invalid verdict agrees with nobody. Without ties: votes where neither side says tie. Single votes: every vote "
+    "of a judge beside every person\u2019s vote on the same answers."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Section:
     people: Table
     judges: Table
     agreement_plot: Markup | None
+    agreement_caption: str
+    judges_rule: str
     places: Table
     place_plot: Markup | None
     lengths: Table
@@ -70,6 +77,30 @@ def agreement_page(evidence: JudgedEvidence) -> str:
     return templates().get_template("agreement.html").render(policy=POLICY, evidence=evidence, sections=sections)
 
 
+def agreement_excerpt(evidence: JudgedEvidence, name: str) -> Excerpt:
+    """What the page of a run says of it.
+
+    Args:
+        evidence: the whole of it.
+        name: unique in the page, for the drawings.
+    """
+    drawings, grids, said = [], [], []
+    for number, file in enumerate(evidence.files):
+        of = f"{file.name}: " if len(evidence.files) > 1 else ""
+        said += [f"{of}{sentence}" for sentence in results(file)]
+        plot = _agreement_plot(f"{name}-agreement-{number}", file)
+        drawings += [] if plot is None else [Drawing(plot, f"{of}{_agreement_caption(file)}")]
+        table = judge_table(file.whole)
+        grids.append(Grid(f"{of}{table.name}", table.header, tuple(table.rows), _judges_rule(file)))
+    return Excerpt(
+        title=f"Judges and people in {', '.join(file.name for file in evidence.files)}",
+        results=tuple(said),
+        drawings=tuple(drawings),
+        grids=tuple(grids),
+        warnings=tuple(warning for file in evidence.files for warning in file.warnings),
+    )
+
+
 def _section(number: int, file: JudgedFile) -> Section:
     judges = file.whole.judges
     placed = [judge for judge in judges if judge.position is not None]
@@ -79,11 +110,9 @@ def _section(number: int, file: JudgedFile) -> Section:
         results=list(results(file)),
         people=people_table(file.whole),
         judges=judge_table(file.whole),
-        agreement_plot=_plot(
-            f"agreement-{number}", "Agreement with people", "votes that say what people say",
-            [*_dots([("people, two by two", file.whole.people.agreement)], hollow=True),
-             *_dots([(judge.name, judge.majority) for judge in judges])],
-        ),
+        agreement_plot=_agreement_plot(f"agreement-{number}", file),
+        agreement_caption=_agreement_caption(file),
+        judges_rule=_judges_rule(file),
         places=place_table(placed),
         place_plot=_plot(
             f"place-{number}", "Share of the first place", "votes for the answer shown first",
@@ -133,6 +162,25 @@ def _facts(file: JudgedFile) -> list[str]:
     found += [f"{sum(file.refused.values()):,} rows refused"] if file.refused else []
     digest = file.digest.get("sha256")
     return [*found, *([f"sha256 {digest[:12]}"] if digest else [])]
+
+
+def _agreement_plot(name: str, file: JudgedFile) -> Markup | None:
+    dots = [
+        *_dots([("people, two by two", file.whole.people.agreement)], hollow=True),
+        *_dots([(judge.name, judge.majority) for judge in file.whole.judges]),
+    ]
+    return _plot(name, "Agreement with people", "votes that say what people say", dots)
+
+
+def _agreement_caption(file: JudgedFile) -> str:
+    said = "Filled dots: votes of a judge that say what most people say of the same answers, ties among the labels."
+    if file.whole.people.agreement.value is None:
+        return said
+    return f"{said} The hollow square: two people beside each other, who are no majority."
+
+
+def _judges_rule(file: JudgedFile) -> str:
+    return BESIDE if file.whole.people.annotators else ""
 
 
 def _plot(name: str, title: str, unit: str, dots: Sequence[Dot], level: float | None = None) -> Markup | None:

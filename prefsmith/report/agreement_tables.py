@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from prefsmith.report.excerpt import Cell
 from prefsmith.report.judged import Figure, Judge, JudgedFile, Rate, Whole
 
 FEW = 30
 """Prompts below which an interval is a rough guess."""
-Cell = tuple[str, ...]
-"""What a cell says, and below it, a line each, its interval and what it is of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,23 @@ from prefsmith.errors import ConfigError
 from prefsmith.report.card import write_card
 from prefsmith.report.compare import differing_settings, write_comparison
 from prefsmith.report.facts import facts
+from prefsmith.report.gathered import Gathered, gathered
 from prefsmith.report.page import page, write_page
 from prefsmith.report.run import RecordedRun, read_run
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A page that was written, and the runs it is of."""
+    """A page that was written, the runs it is of, and the evidence in the folder of a single one."""
 
     path: Path
     runs: tuple[RecordedRun, ...]
+    evidence: tuple[Gathered, ...] = ()
 
     def facts(self) -> dict[str, object]:
         """What the page says, as values of JSON."""
         if len(self.runs) == 1:
-            return facts(self.runs[0], self.path)
+            return facts(self.runs[0], self.path, self.evidence)
         differences = {
             key: {str(run.folder): run.settings.get(key) for run in self.runs}
             for key, _ in differing_settings(self.runs)
@@ -51,8 +53,7 @@ def draw(folders: Sequence[Path], out: Path | None = None) -> Drawn:
     if len(runs) > 1:
         return Drawn(write_comparison(runs, out), tuple(runs))
     path = out or folders[0] / "report.html"
-    write_page(path, page(runs[0]))
-    return Drawn(path, tuple(runs))
+    return Drawn(path, tuple(runs), _write(runs[0], path))
 
 
 def write(folder: Path) -> Path:
@@ -63,6 +64,12 @@ def write(folder: Path) -> Path:
     """
     run = read_run(folder)
     path = folder / "report.html"
-    write_page(path, page(run))
+    _write(run, path)
     write_card(run)
     return path
+
+
+def _write(run: RecordedRun, path: Path) -> tuple[Gathered, ...]:
+    found = gathered(run.folder)
+    write_page(path, page(run, [(each, each.link(path)) for each in found]))
+    return found

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefsmith.errors import ConfigError
 from prefsmith.report.evidence import Remark
+from prefsmith.report.excerpt import Cell, Drawing, Excerpt, Grid
 from prefsmith.report.methods import Drawn, Family, methods_plot
-from prefsmith.report.page import POLICY, templates, write_page
+from prefsmith.report.page import POLICY, ends, measured, templates, write_page
 from prefsmith.train.findings import Finding
 
 NAMES = {
@@ -27,6 +28,11 @@ NAMES = {
 """What methods are called on the page; others by their own names."""
 NEAR, FAR = 1.0, 1.5
 """Nats: where methods go beyond the second, what they do below the first is drawn once more."""
+FIGURE = (
+    "Up is better, to the left is cheaper. Bars are 95 % intervals, lines join the settings of a method, small marks "
+    "are earlier steps. No policy can lie in the shaded part; it ends where the start\u2019s own answers no longer "
+    "show what is possible."
+)
 REWARDS = {"task": "true reward", "learned": "learned reward"}
 
 
@@ -161,13 +167,44 @@ def experiment_page(found: ExperimentEvidence, name: str) -> str:
             passed=[each for each in found.criteria if each.passed],
             failed=[each for each in found.criteria if each.passed is False],
             figure=_figure("frontier", families, found, None),
+            figure_caption=FIGURE,
             near=_figure("frontier-near", families, found, NEAR) if _goes_far(found) else None,
             findings=[Finding("experiment", each.severity, each.what, fix=each.fix) for each in found.findings],
             settings=list(_flat(found.recipe)),
-            signed=lambda value: "" if value is None else f"{value:+.2f}".replace("-", "\u2212"),
+            signed=_signed,
             z=_z,
             version=version("prefsmith"),
         )
+    )
+
+
+def experiment_excerpt(found: ExperimentEvidence, name: str) -> Excerpt:
+    """What the page of a run says of it.
+
+    Args:
+        found: the evidence.
+        name: unique in the page, for the drawing.
+    """
+    passed = [each.name for each in found.criteria if each.passed]
+    failed = [each.name for each in found.criteria if each.passed is False]
+    said = [f"{len(found.ends)} arms over {len(found.seeds)} seeds: {len(passed)} criteria hold, {len(failed)} fail."]
+    header = ("method", "true reward", "KL, nats", "best there", "efficiency")
+    return Excerpt(
+        title="Methods against the best possible",
+        results=tuple(said + [each.what for each in found.findings]),
+        drawings=(Drawing(_figure(f"{name}-frontier", _families(found), found, None), FIGURE),),
+        grids=(Grid("Where every method ended", header, tuple(_end_row(each) for each in found.ends)),),
+    )
+
+
+def _end_row(each: End) -> tuple[Cell, ...]:
+    reward, kl = each.reward, each.kl
+    return (
+        (title_of(each.method, each.settings), f"step {each.step}" if each.step else ""),
+        (_signed(reward.value), ends(reward.value, reward.low, reward.high)),
+        (measured(kl.value), ends(kl.value, kl.low, kl.high) if kl.low < kl.high else ""),
+        (_signed(each.best),),
+        ("" if each.efficiency is None or kl.value <= 0 else f"{each.efficiency:.2f}",),
     )
 
 
@@ -183,6 +220,10 @@ def title_of(method: str, settings: Mapping[str, float | str]) -> str:
 def _as_given(value: float | str) -> str:
     """A setting as it was given."""
     return value if isinstance(value, str) else f"{value:g}"
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}".replace("-", "\u2212")
 
 
 def _z(each: Measurement) -> str:
@@ -205,18 +246,15 @@ def _families(found: ExperimentEvidence) -> list[Family]:
     for each in found.points:
         passed.setdefault(each.arm, []).append(each)
     families = []
-    for title, ends in grouped.items():
+    for title, of in grouped.items():
         drawn = [
             Drawn(end.kl.value, end.reward.value, (end.kl.low, end.kl.high), (end.reward.low, end.reward.high))
-            for end in ends
+            for end in of
         ]
         on_the_way = [
-            (each.kl.value, each.reward.value)
-            for end in ends
-            for each in passed.get(end.arm, [])
-            if each.step < end.step
+            (each.kl.value, each.reward.value) for end in of for each in passed.get(end.arm, []) if each.step < end.step
         ]
-        families.append(Family(title, _numbers(ends), tuple(drawn), tuple(on_the_way)))
+        families.append(Family(title, _numbers(of), tuple(drawn), tuple(on_the_way)))
     return families
 
 

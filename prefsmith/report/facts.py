@@ -1,21 +1,25 @@
 """The facts of a report for programs: what `prefsmith report --json` prints."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from prefsmith.report.gathered import Gathered
 from prefsmith.report.run import RecordedRun
 from prefsmith.report.summary import last_step, results, run_findings, run_kl
 from prefsmith.report.tables import repeat_command, resume_command, settings_table, treated_rows
 
 
-def facts(run: RecordedRun, written: Path | None = None) -> dict[str, object]:
+def facts(
+    run: RecordedRun, written: Path | None = None, measured_by_eval: Sequence[Gathered] = ()
+) -> dict[str, object]:
     """Everything that the page says, without its drawings and its samples, as values of JSON.
 
     Args:
         run: what was read.
         written: where its page is, if it was written.
+        measured_by_eval: evidence in the run's folder.
     """
     kl = run_kl(run)
     return {
@@ -29,6 +33,7 @@ def facts(run: RecordedRun, written: Path | None = None) -> dict[str, object]:
         "last_step": plain(run.train[-1]) if run.train else None,
         "kl": None if kl is None else asdict(kl),
         "evidence": None if run.evidence is None else run.evidence.model_dump(mode="json", exclude={"samples"}),
+        "evaluations": [each.as_dict() for each in measured_by_eval],
         "samples": len(run.samples),
         "model": plain(run.model),
         "data": plain(run.data),

@@ -1,6 +1,7 @@
 """The page of a run: everything on one screen that a reader needs first, and everything else below it."""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +34,8 @@ from prefsmith.train.findings import written
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from prefsmith.report.gathered import Gathered
+
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """What a browser may do with the page: show it, and its own style; run, load and send nothing."""
 MARK = '<meta name="generator" content="prefsmith">'
@@ -41,8 +44,13 @@ ROW = 300
 """Characters of a refused row that are shown."""
 
 
-def page(run: RecordedRun) -> str:
-    """The page as HTML; the same files give the same text."""
+def page(run: RecordedRun, measured_by_eval: Sequence[tuple["Gathered", str]] = ()) -> str:
+    """The page as HTML; the same files give the same text.
+
+    Args:
+        run: what was read.
+        measured_by_eval: evidence in the run's folder, each with the way to its own page.
+    """
     evidence = run.evidence or Evidence()
     settings = settings_table(run)
     frontier = evidence.frontier
@@ -59,6 +67,7 @@ def page(run: RecordedRun) -> str:
             numbers=main_numbers(run),
             findings=run_findings(run),
             evidence=evidence,
+            gathered=measured_by_eval,
             frontier_svg=frontier and frontier_plot("frontier", "Reward against KL", [(0, "", frontier)]),
             curves=curves(run),
             kl=run_kl(run),

@@ -47,7 +47,7 @@ def reliability_plot(name: str, bins: Sequence[Reliability]) -> Markup:
             zorder=4,
         )
         axes.set_xlim(0.48, 1.02)
-        axes.set_ylim(min(0.48, *(each.low for each in bins)) - 0.02, 1.02)
+        axes.set_ylim(min([0.48, *(each.low for each in bins)]) - 0.02, 1.02)
         axes.set_xlabel("sureness")
         axes.set_ylabel("share right")
         parts = (f"sure {each.sureness:.2f}, right {each.right:.2f} of {each.n}" for each in bins)

@@ -4,15 +4,25 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from markupsafe import Markup
 from pydantic import ValidationError
 
 from prefsmith.errors import ConfigError
 from prefsmith.report.contested import Drawn, Rate, Signs, StandingPart, WinRateEvidence
+from prefsmith.report.excerpt import Drawing, Excerpt, grid
 from prefsmith.report.page import POLICY, templates, write_page
 from prefsmith.report.rates import RatePoint, RateSeries, rates_plot
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Head and rows."""
+CHART = (
+    "Bands and bars are Wilson\u2019s intervals, a prompt as one trial. The line at one half is that of equals. "
+    "A highest point is chosen by its height, and is a little too high for that."
+)
+RATES = (
+    "Over prompts: whole prompts are drawn with replacement. It takes: prompts after which a test at 5 % tells this "
+    "rate from one half in four of five trials."
+)
 
 
 def write_winrate_page(folder: Path) -> Path:
@@ -34,9 +44,7 @@ def write_winrate_page(folder: Path) -> Path:
 
 def winrate_page(evidence: WinRateEvidence) -> str:
     """The page as HTML; the same evidence gives the same text."""
-    rates = [_series(name, of) for name, of in _by_method(evidence).items()]
     equal = [_equal_series(name, of) for name, of in _by_method(evidence).items()]
-    unit = f"win rate against {evidence.baseline}"[:60]
     return (
         templates()
         .get_template("winrate.html")
@@ -44,9 +52,11 @@ def winrate_page(evidence: WinRateEvidence) -> str:
             policy=POLICY,
             evidence=evidence,
             results=list(results(evidence)),
-            chart=_chart("rates", "Win rate", unit, rates),
+            chart=_rate_chart("rates", evidence),
+            chart_caption=CHART,
             equal_chart=_chart("equal-length", "Win rate at equal length", "win rate at equal length", equal),
             rates=rate_table(evidence.standings),
+            rates_rule=RATES,
             counts=count_table(evidence.standings),
             lengths=length_table(evidence.standings),
             between=between_table(evidence),
@@ -54,6 +64,24 @@ def winrate_page(evidence: WinRateEvidence) -> str:
             judge=_facts(evidence.judge),
             settings=_facts(evidence.settings),
         )
+    )
+
+
+def winrate_excerpt(evidence: WinRateEvidence, name: str) -> Excerpt:
+    """What the page of a run says of it.
+
+    Args:
+        evidence: the whole of it.
+        name: unique in the page, for the drawing.
+    """
+    chart = _rate_chart(f"{name}-rates", evidence)
+    return Excerpt(
+        title=f"Win rate against {evidence.baseline}",
+        results=tuple(results(evidence)),
+        drawings=() if chart is None else (Drawing(chart, CHART),),
+        grids=(grid("Win rates", *rate_table(evidence.standings), RATES),),
+        warnings=evidence.warnings,
+        weights=frozenset(_weights(evidence.settings)),
     )
 
 
@@ -207,7 +235,21 @@ def _equal_series(name: str, of: Sequence[StandingPart]) -> RateSeries:
     return RateSeries(name, tuple(points))
 
 
-def _chart(name: str, title: str, unit: str, series: Sequence[RateSeries]) -> object:
+def _weights(settings: Mapping[str, object]) -> Iterator[str]:
+    """sha256 of the folders of the models that were compared; a reference is none of them."""
+    methods = settings.get("methods")
+    sides = [*methods.values()] if isinstance(methods, Mapping) else []
+    for side in [*sides, settings.get("against")]:
+        if isinstance(side, Mapping) and side.get("kind") == "model" and isinstance(side.get("sha256"), str):
+            yield side["sha256"]
+
+
+def _rate_chart(name: str, evidence: WinRateEvidence) -> Markup | None:
+    unit = f"win rate against {evidence.baseline}"[:60]
+    return _chart(name, "Win rate", unit, [_series(method, of) for method, of in _by_method(evidence).items()])
+
+
+def _chart(name: str, title: str, unit: str, series: Sequence[RateSeries]) -> Markup | None:
     drawn = [each for each in series if each.points]
     return rates_plot(name, title, unit, drawn) if drawn else None
 

@@ -62,6 +62,8 @@ def test_a_journal_is_let_go_at_the_end(tmp_path):
     ({"kind": "rule", "rule": "longer", "margin": 1}, "judge.setting", "no setting margin"),
     ({"kind": "reward", "reward": "a.py:b", "tie_margin": -1}, "judge.setting", "judge.tie_margin"),
     ({"kind": "reward", "reward": "a.py:b", "tie_margin": float("nan")}, "judge.setting", "judge.tie_margin"),
+    ({"kind": "reward", "reward": "a.py"}, "judge.setting", "no function"),
+    ({"kind": "reward", "reward": "a.py:b", "device": "cpu"}, "judge.setting", "device is set"),
     ({"kind": "server", "model": "m"}, "judge.setting", "judge.url"),
     (SERVER | {"url": "localhost:8000"}, "judge.setting", "URL"),
     (SERVER | {"url": "ftp://h/v1"}, "judge.setting", "URL"),
@@ -104,6 +106,10 @@ def test_the_place_of_a_server_has_no_secret_and_no_slash_at_its_end():
 def test_one_word_names_a_judge(word, values):
     assert judge_word(word) == values
     judge_config(values, "--judge")
+
+
+def test_a_folder_names_a_reward_model(tmp_path):
+    assert judge_word(str(tmp_path)) == {"kind": "reward", "reward": str(tmp_path)}
 
 
 def test_a_word_that_names_none_is_refused():

@@ -11,7 +11,10 @@ from tiny import save_model
 
 from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError
-from prefsmith.methods.reward_model import fit_reward, open_reward
+from prefsmith.feedback.opening import open_judge
+from prefsmith.feedback.reward import open_reward
+from prefsmith.feedback.settings import judge_config, judge_word
+from prefsmith.methods.reward_model import fit_reward
 from prefsmith.records import Comparison, Completion, Group
 
 PLANTED = {" w0": -1.0, " w1 w2": 0.4, " apple": 1.5, " berry w3 w4": 0.0, " w5": -0.3}
@@ -53,6 +56,12 @@ def test_planted_rewards_come_back_up_to_a_shift(tmp_path):
     assert rows[0]["loss"] == pytest.approx(math.log(2)) and rows[-1]["loss"] < 0.66 and found.accuracy is None
     again = open_reward(found.folder, device="cpu")
     assert again.rewards([planted_group()]) == [tuple(learned)]
+    pairs = [Group(f"{one}{other}", "rows:1", "red", (Completion(one), Completion(other)))
+             for one, other in permutations(PLANTED, 2)]  # fmt: skip
+    with open_judge(judge_config(judge_word(str(found.folder)), "--judge")) as judge:
+        said = [vote.verdict for (vote,) in judge.votes(pairs)]
+    better = [PLANTED[pair.completions[0].content] > PLANTED[pair.completions[1].content] for pair in pairs]
+    assert said == ["left" if each else "right" for each in better] and judge.name == "reward"
 
 
 def learn(folder, rows, **train):

@@ -15,11 +15,12 @@ from prefsmith.evaluate.policy import measure_policy
 from prefsmith.evaluate.reader import open_reader, snapshot
 from prefsmith.evaluate.stats import Mean, Share, wilson
 from prefsmith.feedback.reviews import is_review
+from prefsmith.feedback.reward import open_reward
 from prefsmith.losses.registry import find
+from prefsmith.methods.experiment.beside import write_arm
 from prefsmith.methods.experiment.place import Place
 from prefsmith.methods.experiment.settings import ExperimentConfig, TrainingConfig
 from prefsmith.methods.experiment.world import BATCH, LONGEST, TOKEN_BUDGET, TRUE, epochs_for, prompts, quiet
-from prefsmith.methods.reward_model import open_reward
 from prefsmith.methods.rl import Rloo, rloo
 from prefsmith.model.export import export
 from prefsmith.model.generate import Sampling
@@ -103,6 +104,8 @@ def train_loss(config: ExperimentConfig, place: Place, arm: Arm) -> list[Reading
     def watch(row: Mapping[str, object], steps: int) -> None:
         if (step := looking.due(row, steps)) is not None:
             looking.look(snapshot(loaded.model), step)
+            if step == steps:
+                write_arm(place.of(arm), place, looking.readings)
 
     settings = loss_run(config, place, arm)
     fit(settings, model=(loaded.model, loaded.tokenizer), say=quiet, watch=watch)

@@ -13,11 +13,9 @@ from prefsmith.evaluate.points import Arm, Average, Point, averages, endpoints
 from prefsmith.evaluate.stats import Mean, Share, mean
 from prefsmith.feedback.reviews import PROMPTS
 from prefsmith.methods.experiment.arms import REFERENCE, Reading
+from prefsmith.methods.experiment.beside import best_curve
 from prefsmith.methods.experiment.seed import Learned, Start
 from prefsmith.methods.experiment.settings import BEST_OF_N, RLOO, ExperimentConfig
-
-BETAS = tuple(float(beta) for beta in np.geomspace(50, 0.08, 60))
-"""Of the tilted references that the curve is drawn through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +73,7 @@ def gather(config: ExperimentConfig, seeds: Mapping[int, SeedFound]) -> Experime
 
 def _ground(config: ExperimentConfig, rewards: Rewards) -> Ground:
     start = mean(rewards.ravel().tolist())
-    curve = [Best(float("inf"), start.value, 0.0), *(tilted(rewards, beta) for beta in BETAS)]
-    return Ground(start, curve, {beta: tilted(rewards, beta) for beta in config.betas})
+    return Ground(start, best_curve(rewards), {beta: tilted(rewards, beta) for beta in config.betas})
 
 
 def _points(arm: Arm, seed: int, found: SeedFound, ground: Ground) -> list[Point]:

@@ -21,6 +21,7 @@ from prefsmith.methods.experiment.settings import BEST_OF_N, OWN, RLOO, Experime
 from prefsmith.methods.experiment.tasks import Task, cores, run_tasks
 from prefsmith.methods.experiment.world import one_thread, write_text
 from prefsmith.report.experiment import write_experiment
+from prefsmith.report.join import join
 from prefsmith.train.checkpoint import lock
 from prefsmith.train.folder import free_folder
 
@@ -75,6 +76,7 @@ def experiment(
     evidence = as_json(found)
     write_text(folder / "evidence.json", json.dumps(evidence, indent=1, allow_nan=False) + "\n")
     report = write_experiment(folder)
+    join(folder, (), say)
     return Written(found, evidence, folder, report, time.perf_counter() - started)
 
 

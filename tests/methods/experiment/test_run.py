@@ -110,6 +110,18 @@ def test_runs_are_those_of_any_training(done):
     assert [row["answers"] for row in rows] == [8] * 3 and (rewarded / "model" / "config.json").is_file()
 
 
+def test_the_page_of_an_arm_shows_its_reward_against_kl(done, evidence):
+    folder = done[0] / "seed-3" / "arms" / "dpo-beta-0.3"
+    frontier = json.loads((folder / "evidence.json").read_text())["frontier"]
+    measured = [point for point in evidence["points"] if point["arm"] == "dpo, beta 0.3"]
+    assert [point["name"] for point in frontier["points"]] == ["the start", "step 2", "step 3"]
+    for own, point in zip(frontier["points"][1:], measured, strict=True):
+        assert (own["reward"], own["kl"]) == (point["reward"]["value"], point["kl"]["value"])
+    assert frontier["best"] == evidence["seeds"][0]["frontier"]
+    page = (folder / "report.html").read_text()
+    assert "Reward against KL" in page and "Mean true reward" in page and "nothing of it is shown" not in page
+
+
 def test_a_required_criterion_decides_about_the_exit_status(done, evidence, recipe):
     """Three steps do not end at the closed form, and it is said after everything is written."""
     found = {each["name"]: each["passed"] for each in evidence["criteria"]}

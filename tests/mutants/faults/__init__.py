@@ -1,7 +1,20 @@
 """Faults as people make them: a sign, a missing factor, a mean for a sum, a reference forgotten."""
 
 from mutants.fault import Fault
-from mutants.faults import data, judges, listwise, model, pairwise, processes, reference_free, speed, train, unpaired
+from mutants.faults import (
+    data,
+    evidence,
+    judges,
+    listwise,
+    measured,
+    model,
+    pairwise,
+    processes,
+    reference_free,
+    speed,
+    train,
+    unpaired,
+)
 
 FAULTS: tuple[Fault, ...] = (
     *pairwise.FAULTS,
@@ -14,4 +27,6 @@ FAULTS: tuple[Fault, ...] = (
     *speed.FAULTS,
     *processes.FAULTS,
     *judges.FAULTS,
+    *evidence.FAULTS,
+    *measured.FAULTS,
 )
