@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prefsmith.cli.terminal import complain, cut, say
+from prefsmith.cli.terminal import cut, say
 
 if TYPE_CHECKING:
     from prefsmith.evaluate.agreement import Agreement
@@ -45,14 +45,15 @@ def agreement(
     """Measure how far judges agree with people, and people with each other."""
     from prefsmith.methods.agreement import compare_annotators  # inside: --help answers at once
 
-    compared = compare_annotators(files, out, seed=seed, skip_bad=skip_bad, say=complain)
+    compared = compare_annotators(files, out, seed=seed, skip_bad=skip_bad)
     if as_json:
         say(json.dumps(compared.evidence, indent=1))
         return
     for each in compared.agreements:
         for line in lines(each):
             say(line)
-    say(f"the page is {compared.page}")
+    for line in (f"the page is {compared.page}", *compared.joined):
+        say(line)
 
 
 def lines(agreement: "Agreement") -> Iterator[str]:

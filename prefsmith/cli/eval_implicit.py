@@ -94,6 +94,7 @@ def _lines(found: "Found") -> Iterator[str]:
     for sentence in facts.warnings:
         yield f"warning: {sentence}"
     yield f"the page is {found.page}"
+    yield from found.joined
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

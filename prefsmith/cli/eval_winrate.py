@@ -117,6 +117,7 @@ def lines(found: "WinRates") -> Iterator[str]:
     for warning in found.warnings:
         yield f"warning: {warning}"
     yield f"the page is {found.page}"
+    yield from found.joined
 
 
 def _row(standing: "Standing") -> str:

@@ -1,7 +1,7 @@
 """From files of judgements to evidence.json and a page: `prefsmith eval agreement`."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,20 +25,17 @@ class Compared:
         agreements: of each file.
         evidence: as evidence.json has it.
         page: that was written.
+        joined: a line where `out` lies in a run's folder, whose page shows it too.
     """
 
     agreements: tuple[Agreement, ...]
     evidence: dict[str, object]
     page: Path
+    joined: tuple[str, ...]
 
 
 def compare_annotators(
-    files: Sequence[Path],
-    out: Path | None = None,
-    *,
-    seed: int = 0,
-    skip_bad: bool = False,
-    say: Callable[[str], None] = lambda line: None,
+    files: Sequence[Path], out: Path | None = None, *, seed: int = 0, skip_bad: bool = False
 ) -> Compared:
     """Measure the agreement in each file, and write it down.
 
@@ -47,7 +44,6 @@ def compare_annotators(
         out: folder for evidence.json and report.html. Default: eval/agreement-<name of the first file>.
         seed: of the draws behind the intervals.
         skip_bad: count rows that cannot be used and go on.
-        say: is given a line where `out` lies in a run's folder, whose page then shows it.
 
     Raises:
         ConfigError: no file is named, one twice, or the folder holds something else.
@@ -72,8 +68,7 @@ def compare_annotators(
         what = f"the evidence cannot be written: {error.strerror}"
         raise ConfigError("eval.out", what, where=str(folder), fix="name a folder with --out that can be") from error
     page = write_agreement_page(folder)
-    join(folder, (), say)
-    return Compared(agreements, evidence, page)
+    return Compared(agreements, evidence, page, join(folder, ()))
 
 
 def _stem(file: Path) -> str:

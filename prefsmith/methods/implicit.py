@@ -82,10 +82,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came of it: the numbers as evidence.json has them, and the page."""
+    """What came of it: the numbers as evidence.json has them, the page, and a line for each run that shows it too."""
 
     evidence: dict[str, object]
     page: Path
+    joined: tuple[str, ...]
 
 
 def implicit(asked: Asked, out: Path | None, *, say: Say = print) -> Found:
@@ -130,8 +131,7 @@ def implicit(asked: Asked, out: Path | None, *, say: Say = print) -> Found:
     evidence["warnings"] = [*_about_rows(evidence), *warnings(evidence), *_about_beta(whence)]
     folder = free_folder(out, f"eval/implicit-{_name(asked.model)}")
     page = _write(folder, evidence, rejects)
-    join(folder, [asked.model], say)
-    return Found(evidence, page)
+    return Found(evidence, page, join(folder, [asked.model]))
 
 
 def _read(name: str, asked: Asked, rejects: Rejects, say: Say) -> Reading:

@@ -82,6 +82,7 @@ class WinRates:
         warnings: what a reader must know.
         evidence: all of it, as evidence.json has it.
         page: report.html.
+        joined: a line for each run whose page shows it too.
     """
 
     standings: tuple[Standing, ...]
@@ -89,6 +90,7 @@ class WinRates:
     warnings: tuple[str, ...]
     evidence: Mapping[str, object]
     page: Path
+    joined: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,8 @@ def measure_win_rates(
         }
         place.write("evidence.json", json.dumps(evidence, indent=1, allow_nan=False) + "\n")
         page = write_winrate_page(out)
-    join(out, [side.place for side in (*line.methods, line.baseline) if side.kind == "model"], say)
-    return WinRates(tuple(found), tuple(beside), tuple(warnings), evidence, page)
+    joined = join(out, [side.place for side in (*line.methods, line.baseline) if side.kind == "model"])
+    return WinRates(tuple(found), tuple(beside), tuple(warnings), evidence, page, joined)
 
 
 def _check(contest: Contest) -> None:

@@ -1,7 +1,8 @@
 """Evidence joins the pages of the runs that it is about: as a copy in RUN/eval, and on RUN/report.html."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prefsmith.errors import ConfigError
@@ -9,29 +10,26 @@ from prefsmith.files import write_durably
 from prefsmith.report.draw import draw
 from prefsmith.report.gathered import EVIDENCE, PAGE
 
-Say = Callable[[str], None]
 DEPTH = 2
 """Folders above evidence in which its run is looked for: RUN/eval/NAME."""
 _COPIED = (EVIDENCE, PAGE)
 
 
-def join(folder: Path, about: Iterable[str | Path], say: Say) -> None:
+def join(folder: Path, about: Iterable[str | Path]) -> tuple[str, ...]:
     """Show evidence on the pages of its runs: those that it is about, and the one in whose folder it lies.
-
-    What goes wrong is said and stops nothing: the evidence itself is written.
 
     Args:
         folder: with evidence.json and report.html.
         about: models that were measured; those that are no run are passed over.
-        say: is given a line at a time.
+
+    Returns:
+        For each run a line that says where it is shown, or why it is not: that stops nothing, since the evidence itself
+        is written.
     """
     own = _run_above(folder)
     runs = {run.resolve(): run for path in about if (run := run_of(path)) is not None}
-    for place, run in runs.items():
-        if place != own:
-            _show(run, say, copied=folder)
-    if own is not None:
-        _show(runs.get(own, own), say)
+    lines = [_shown(run, copied=folder) for place, run in runs.items() if own is None or place != own.resolve()]
+    return (*lines, _shown(own)) if own is not None else tuple(lines)
 
 
 def run_of(path: str | Path) -> Path | None:
@@ -45,18 +43,19 @@ def run_of(path: str | Path) -> Path | None:
 
 def _run_above(folder: Path) -> Path | None:
     above = folder.resolve().parents[:DEPTH]
-    return next((each for each in above if (each / "run.yaml").is_file()), None)
+    found = next((each for each in above if (each / "run.yaml").is_file()), None)
+    return found if found is None or folder.is_absolute() else Path(os.path.relpath(found))
 
 
-def _show(run: Path, say: Say, *, copied: Path | None = None) -> None:
+def _shown(run: Path, *, copied: Path | None = None) -> str:
     try:
         if copied is not None:
             _copy(copied, run)
-        say(f"{draw([run]).path} shows it too")
+        return f"{draw([run]).path} shows it too"
     except ConfigError as error:
-        say(f"the page of {run} does not show it: {error.what} ({error.where})")
+        return f"the page of {run} does not show it: {error.what} ({error.where})"
     except OSError as error:
-        say(f"the page of {run} does not show it: {error.strerror}")
+        return f"the page of {run} does not show it: {error.strerror}"
 
 
 def _copy(folder: Path, run: Path) -> None:

@@ -124,44 +124,40 @@ def test_a_page_elsewhere_links_from_where_it_is(run, tmp_path):
 
 
 def test_evidence_is_copied_to_the_runs_that_it_is_about(run, record, tmp_path):
-    other, said = record("second"), []
+    other = record("second")
     folder = measured.written(tmp_path / "eval" / "contest", measured.win_rates(["00"]))
-    join(folder, [run, other / "model", "org/base"], said.append)
+    said = join(folder, [run, other / "model", "org/base"])
     for each in (run, other):
         copy = each / "eval" / "contest"
         assert (copy / "evidence.json").read_bytes() == (folder / "evidence.json").read_bytes()
         assert "wins 75.0%" in (each / "report.html").read_text()
-    assert said == [f"{run}/report.html shows it too", f"{other}/report.html shows it too"]
+    assert said == (f"{run}/report.html shows it too", f"{other}/report.html shows it too")
 
 
 def test_a_newer_copy_takes_the_place_of_the_older_one_and_of_nothing_else(run, tmp_path):
     folder = measured.written(tmp_path / "eval" / "one", measured.win_rates(["00"]))
-    join(folder, [run], str)
+    join(folder, [run])
     measured.written(folder, measured.win_rates(["11"]))
-    join(folder, [run], str)
+    join(folder, [run])
     assert [each.name for each in (run / "eval").iterdir()] == ["one"]
     other = measured.written(tmp_path / "elsewhere" / "one", measured.implicit("00"))
-    join(other, [run], str)
+    join(other, [run])
     (run / "eval" / "one" / "notes.txt").write_text("mine")
-    join(folder, [run], str)
+    join(folder, [run])
     assert sorted(each.name for each in (run / "eval").iterdir()) == ["one", "one-2", "one-3"]
     assert [each.kind for each in gathered(run)] == ["winrate", "implicit", "winrate"]
 
 
 def test_evidence_that_lies_in_a_run_is_shown_and_not_copied(run):
-    said = []
-    folder = measured.written(run / "eval" / "mine", measured.agreement())
-    join(folder, [run], said.append)
+    said = join(measured.written(run / "eval" / "mine", measured.agreement()), [run])
     assert len(said) == 1 and [each.name for each in (run / "eval").iterdir()] == ["mine"]
     assert "Two people say the same" in (run / "report.html").read_text()
 
 
 def test_a_page_that_cannot_be_drawn_is_said_and_stops_nothing(run, tmp_path):
-    said = []
     (run / "report.html").write_text("my own notes")
-    join(measured.written(tmp_path / "one", measured.agreement()), [run], said.append)
-    assert said == [f"the page of {run} does not show it: something that is no report stands there "
-                    f"({run}/report.html)"]  # fmt: skip
+    (said,) = join(measured.written(tmp_path / "one", measured.agreement()), [run])
+    assert said == f"the page of {run} does not show it: something that is no report stands there ({run}/report.html)"
     assert (run / "report.html").read_text() == "my own notes"
 
 

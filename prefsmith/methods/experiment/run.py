@@ -76,7 +76,8 @@ def experiment(
     evidence = as_json(found)
     write_text(folder / "evidence.json", json.dumps(evidence, indent=1, allow_nan=False) + "\n")
     report = write_experiment(folder)
-    join(folder, (), say)
+    for line in join(folder, ()):
+        say(line)
     return Written(found, evidence, folder, report, time.perf_counter() - started)
 
 
