@@ -60,8 +60,8 @@ def lines(agreement: "Agreement") -> Iterator[str]:
     """The main table of a file, and what it cannot say."""
     whole = agreement.whole
     persons = "1 person" if whole.people.annotators == 1 else f"{whole.people.annotators:,} people"
-    judges = f"{len(whole.judges):,} judge{'s' * (len(whole.judges) != 1)}"
-    counted = f"{whole.pairs:,} pairs of answers to {whole.prompts:,} prompts, {persons}, {judges}"
+    pairs = f"{_several(whole.pairs, 'pair')} of answers to {_several(whole.prompts, 'prompt')}"
+    counted = f"{pairs}, {persons}, {_several(len(whole.judges), 'judge')}"
     yield f"{agreement.name}: {counted}"
     if whole.people.annotators:
         yield from _people(agreement)
@@ -121,6 +121,10 @@ def _judges_alone(agreement: "Agreement") -> Iterator[str]:
     for each in agreement.between_judges:
         two = f"{cut(each.first, NAME)} and {cut(each.second, NAME)}"
         yield f"  {two} agree on {_share(each.agreement)} of {each.agreement.n:,}, kappa {_bare(each.kappa, '.3f')}"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _padded(name: str) -> str:

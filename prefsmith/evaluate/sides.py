@@ -9,6 +9,7 @@ from prefsmith.data.completions import Completions, read_completions
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.evaluate.reader import result_of
 from prefsmith.files import digest_of_files, file_digest, model_files
+from prefsmith.model.load import check_origin
 from prefsmith.records import Group
 
 REFERENCE = "reference"
@@ -50,7 +51,7 @@ def method_side(word: str) -> Side:
     """A method of a command line: `PLACE` or `NAME=PLACE`.
 
     Raises:
-        ConfigError: there is nothing behind the name, or no name.
+        ConfigError: there is nothing behind the name, or no name; or a local path that does not exist.
     """
     name, equals, place = word.partition("=")
     if not equals or Path(word).exists():
@@ -58,6 +59,8 @@ def method_side(word: str) -> Side:
     if not name or not place:
         what, fix = f"{word!r} names no side", "a model, a file of answers, or NAME=MODEL"
         raise ConfigError("winrate.side", what, fix=fix)
+    if not Path(place).expanduser().exists():
+        check_origin(place, "the path of the side")
     return Side(name, place, "file" if Path(place).expanduser().is_file() else "model")
 
 

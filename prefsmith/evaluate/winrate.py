@@ -97,13 +97,14 @@ class WinRate:
         if self.rate is None:
             return ["no pair has a verdict: there is no win rate"]
         if self.rate.n < FEW:
-            found.append(f"only {self.rate.n:.0f} prompts: the interval is wide, and rough")
+            plural = "s" * (self.rate.n != 1)
+            found.append(f"only {self.rate.n:.0f} prompt{plural}: the interval is wide, and rough")
         if self.invalid * 20 > self.judged + self.invalid:
             share = self.invalid / (self.judged + self.invalid)
             found.append(f"{share:.0%} of the pairs have no verdict: see the bounds")
         if self.unjudged:
             found.append(f"pairs that nobody voted on, and that are not in the rate: {self.unjudged:,}")
-        if self.first is not None and not self.first.low <= 0.5 <= self.first.high:
+        if self.first is not None and (self.first.low > 0.5 or self.first.high < 0.5):  # ends may be unknown
             side = "first" if self.first.value > 0.5 else "second"
             found.append(f"the judge prefers what it is shown {side}: {self.first.value:.0%} of its verdicts")
         return found

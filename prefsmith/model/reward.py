@@ -87,6 +87,10 @@ def _load(origin: str, device: str, *, whole: bool = False) -> RewardModel:
         raise ConfigError("reward.model", what, where=origin, fix="check the folder, or the hub id") from error
     inner, info = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
     missing = sorted(map(str, {*info["missing_keys"], *info["mismatched_keys"]}))
+    if whole and missing and all(each.startswith("score") for each in missing):
+        what = f"this is a model without the head of a reward model ({', '.join(missing)})"
+        fix = "name a folder that `fit_reward` wrote, or a sequence classification model with one label"
+        raise ConfigError("reward.model", what, where=origin, fix=fix)
     if missing and (whole or any(not each.startswith("score") for each in missing)):
         what = f"{len(missing)} weights are not in the files and would be random: {', '.join(missing[:3])}"
         raise ConfigError("reward.model", what, where=origin, fix="name a folder that holds a whole reward model")

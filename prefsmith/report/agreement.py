@@ -155,7 +155,8 @@ def _facts(file: JudgedFile) -> list[str]:
     whole = file.whole
     people, judges = whole.people.annotators, len(whole.judges)
     found = [
-        f"{whole.pairs:,} pairs of answers to {whole.prompts:,} prompts",
+        f"{whole.pairs:,} pair{'s' * (whole.pairs != 1)} of answers to {whole.prompts:,} "
+        f"prompt{'s' * (whole.prompts != 1)}",
         f"{people:,} {'person' if people == 1 else 'people'}, {judges:,} judge{'s' * (judges != 1)}",
         f"rows of the form {file.form}",
     ]

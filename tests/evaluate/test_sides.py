@@ -26,6 +26,15 @@ def test_a_side_may_have_a_name(tmp_path):
             method_side(word)
 
 
+def test_a_local_path_that_is_not_there_is_told_before_anything_is_sampled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for word in ("runs/none", "a=./none", str(tmp_path / "none")):
+        with pytest.raises(ConfigError, match=r"model\.path.*no such folder"):
+            method_side(word)
+    assert method_side("org/model").kind == "model"  # may be on the hub
+
+
 def test_a_reference_is_that_of_a_model(tmp_path):
     assert baseline_side("reference", Side("a", "runs/a", "model")) == Side("reference", "runs/a", "reference")
     with pytest.raises(ConfigError, match="has no reference"):

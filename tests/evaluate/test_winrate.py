@@ -117,6 +117,11 @@ def test_few_prompts_and_many_invalid_ones_are_warned_of():
     assert "10% of the pairs have no verdict" in win_rate(of(*["win"] * 45, *["invalid"] * 5)).warnings()[0]
 
 
+def test_one_prompt_shows_no_liking_for_a_place():
+    found = win_rate(outcomes([group(0, *both("win", "win"))]))
+    assert found.first is not None and found.warnings() == ["only 1 prompt: the interval is wide, and rough"]
+
+
 def test_without_a_verdict_there_is_no_rate():
     found = win_rate(of("invalid", "invalid"))
     assert (found.rate, found.by_prompt, found.if_lost, found.if_won) == (None, None, None, None)
