@@ -16,6 +16,8 @@ from prefsmith.train.findings import written
 Numbers = Mapping[str, Any]
 Row = tuple[str, ...]
 SIZE = (5.2, 3.4)
+NEAR = 0.02
+"""Share of the drawing's width and height within which labels would lie on one another."""
 
 
 def page(found: Numbers) -> str:
@@ -63,7 +65,7 @@ def table_of(found: Numbers) -> tuple[Row, ...]:
 def _plot(found: Numbers) -> Markup:
     """Trials by both objectives, those on the front joined; with one objective by their number."""
     rows = [row for row in found["trials"] if row["worth"]]
-    two = len(found["words"]) == 2
+    two, places = len(found["words"]) == 2, []
     with drawing(SIZE) as (figure, axes):
         for row in rows:
             first = row["worth"][0]
@@ -71,17 +73,31 @@ def _plot(found: Numbers) -> Markup:
             axes.errorbar([x[0]], [first[0]], xerr=_error(x), yerr=_error(first), marker="o" if row["front"] else "s",
                           color=ONE if row["front"] else TWO, markerfacecolor=ONE if row["front"] else PAPER,
                           markersize=5.0, elinewidth=0.8, capsize=2.0, zorder=4)  # fmt: skip
-            axes.annotate(str(row["number"]), (x[0], first[0]), xytext=(4, 4), textcoords="offset points", fontsize=7.5)
+            places.append((row["number"], x[0], first[0]))
+        for label, x, y in _labels(places):
+            axes.annotate(label, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7.5)
         best = sorted((row["worth"][1][0], row["worth"][0][0]) for row in rows if row["front"]) if two else []
         if len(best) > 1:
             axes.plot(*zip(*best, strict=True), color=MUTED, linestyle="--", linewidth=1.0, zorder=2)
-        axes.set_ylabel(on_one_line(found["words"][0]))
-        axes.set_xlabel(on_one_line(found["words"][1]) if two else "trial")
+        named = [f"{on_one_line(words)} ({'more' if more else 'less'} is better)"
+                 for words, more in zip(found["words"], found["largest"], strict=True)]  # fmt: skip
+        axes.set_ylabel(named[0])
+        axes.set_xlabel(named[1] if two else "trial")
         axes.margins(0.08)
         described = "; ".join(
             f"trial {row['number']}: " + ", ".join(f"{worth[0]:.3g}" for worth in row["worth"]) for row in rows
         )
         return as_svg(figure, "trials", "What the trials came to", described)
+
+
+def _labels(places: Sequence[tuple[int, float, float]]) -> list[tuple[str, float, float]]:
+    """The numbers of the trials where each stands; trials that stand on one another share a label."""
+    widths = [max(values) - min(values) or 1.0 for values in list(zip(*places, strict=True))[1:]] if places else []
+    shared: dict[tuple[int, ...], list[tuple[int, float, float]]] = {}
+    for each in places:
+        cell = tuple(round(value / width / NEAR) for value, width in zip(each[1:], widths, strict=True))
+        shared.setdefault(cell, []).append(each)
+    return [(", ".join(str(number) for number, _, _ in of), of[0][1], of[0][2]) for of in shared.values()]
 
 
 def _mattered_plot(mattered: Sequence[Numbers]) -> Markup | None:

@@ -34,6 +34,7 @@ def test_every_kind_is_on_the_page_with_its_drawing_its_table_and_a_link(run, dr
     before = page_of(run).count("<svg")
     for name, evidence in (
         ("winrate-reference", measured.win_rates([now])),
+        ("winrate-other", measured.win_rates([now], baseline="other")),
         ("implicit-pairs", measured.implicit(now)),
         ("agreement votes", measured.agreement()),
         ("frontier-recipe", measured.frontier()),
@@ -45,7 +46,7 @@ def test_every_kind_is_on_the_page_with_its_drawing_its_table_and_a_link(run, dr
     assert "Implicit reward on pairs.jsonl" in words and "calibration" in words.lower()
     assert "Two people say the same in 75.0 % [59.8, 85.8]" in words and "agrees with most people" in words
     assert "DPO, beta 1" in words and "does not lie above RLOO" in words
-    assert text.count("<svg") == before + 5  # two of the implicit reward: accuracy and calibration
+    assert text.count("<svg") == before + 6  # two of the implicit reward: accuracy and calibration
     assert 'href="eval/agreement%20votes/report.html"' in text and 'href="eval/implicit-pairs/report.html"' in text
     assert STALE not in words and NO_WEIGHTS not in words
     ids = re.findall(r'\bid="([^"]+)"', text)
