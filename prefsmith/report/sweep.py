@@ -93,11 +93,18 @@ def _plot(found: Numbers) -> Markup:
 def _labels(places: Sequence[tuple[int, float, float]]) -> list[tuple[str, float, float]]:
     """The numbers of the trials where each stands; trials that stand on one another share a label."""
     widths = [max(values) - min(values) or 1.0 for values in list(zip(*places, strict=True))[1:]] if places else []
-    shared: dict[tuple[int, ...], list[tuple[int, float, float]]] = {}
+    shared: list[list[tuple[int, float, float]]] = []
     for each in places:
-        cell = tuple(round(value / width / NEAR) for value, width in zip(each[1:], widths, strict=True))
-        shared.setdefault(cell, []).append(each)
-    return [(", ".join(str(number) for number, _, _ in of), of[0][1], of[0][2]) for of in shared.values()]
+        at = (of for of in shared if _near(of[0][1:], each[1:], widths))
+        if (found := next(at, None)) is not None:
+            found.append(each)
+        else:
+            shared.append([each])
+    return [(", ".join(str(number) for number, _, _ in of), of[0][1], of[0][2]) for of in shared]
+
+
+def _near(one: Sequence[float], other: Sequence[float], widths: Sequence[float]) -> bool:
+    return all(abs(a - b) <= NEAR * width for a, b, width in zip(one, other, widths, strict=True))
 
 
 def _mattered_plot(mattered: Sequence[Numbers]) -> Markup | None:
