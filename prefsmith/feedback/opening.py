@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import assert_never
 
+from prefsmith.errors import DataError
 from prefsmith.feedback import rules
 from prefsmith.feedback.asked import Answering, AskedJudge
 from prefsmith.feedback.functions import load_function
@@ -40,7 +41,7 @@ def open_judge(
     if isinstance(config, RuleConfig):
         yield _rule(config)
     elif isinstance(config, RewardConfig):
-        yield _reward(config)
+        yield _reward(config, say)
     elif isinstance(config, VotesConfig):
         yield read_votes(Path(config.path).expanduser(), config.name or Path(config.path).name, config.annotator)
     elif isinstance(config, LocalConfig | ServerConfig):
@@ -65,8 +66,15 @@ def _rule(config: RuleConfig) -> RuleJudge:
     return RuleJudge(name, rule, facts={"digest": digest})
 
 
-def _reward(config: RewardConfig) -> ScoreJudge:
+def _reward(config: RewardConfig, say: Callable[[str], None]) -> ScoreJudge:
     """A function of the user's, or a reward model: what it cannot read whole has no number, and so no verdict."""
+    told: set[str] = set()
+
+    def refused(error: DataError) -> None:
+        if error.code not in told:  # the first of its kind says it for all; the votes count them
+            told.add(error.code)
+            say(f"{error.where}: {error.what}; such answers have no verdict")
+
     if config.is_function:
         name = config.name or config.reward
         function, sha256 = load_function(config.reward, "judge.reward")
@@ -74,7 +82,7 @@ def _reward(config: RewardConfig) -> ScoreJudge:
     from prefsmith.feedback.reward import open_reward
     from prefsmith.model.load import digest
 
-    learned = open_reward(config.reward, device=config.device, truncation="drop")
+    learned = open_reward(config.reward, device=config.device, refused=refused)
     facts = {"weights": digest(learned.model.inner), "written": learned.encoder.renderer.describe()}
     return ScoreJudge(config.name or _named(config.reward), learned.rewards, tie_margin=config.tie_margin, facts=facts)
 

@@ -1,7 +1,7 @@
 """Rewards: whatever gives every answer a number. The true one of a task, a rule of the text, or a learned one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,7 +15,7 @@ from prefsmith.data.pack import pack, plan
 from prefsmith.data.render import Renderer
 from prefsmith.data.truncate import Truncation
 from prefsmith.data.views import Labelled, View
-from prefsmith.errors import ConfigError
+from prefsmith.errors import ConfigError, DataError
 from prefsmith.feedback.label import OfText
 from prefsmith.model.load import describe_loaded, load_tokenizer
 from prefsmith.model.reward import RewardModel, load_reward_model
@@ -65,21 +65,33 @@ class LearnedReward:
         encoder: of the model that its body is from.
         name: what it is.
         token_budget: most tokens of a forward.
+        refused: is told of a group that cannot be written for the model, which then has no numbers; without it such a
+            group is an error.
     """
 
-    def __init__(self, model: RewardModel, encoder: Encoder, *, name: str, token_budget: int = 8192) -> None:
+    def __init__(
+        self,
+        model: RewardModel,
+        encoder: Encoder,
+        *,
+        name: str,
+        token_budget: int = 8192,
+        refused: Callable[[DataError], None] | None = None,
+    ) -> None:
         self.model, self.encoder, self.name, self.token_budget = model, encoder, name, token_budget
+        self.refused = refused
 
     @torch.no_grad()
     def rewards(self, groups: Sequence[Group]) -> list[tuple[float, ...]]:
         """For each group the reward of each of its completions; an empty one is the end token alone.
 
-        Where the encoder drops what the model cannot read whole, such a group has no numbers: each is NaN.
+        A group that is refused, or that the encoder drops since the model cannot read it whole, has no numbers: each
+        is NaN.
 
         Raises:
             DataError: a group cannot be written for this model.
         """
-        every = [self._encoded(group) for group in groups]
+        every = [self._encoded_or_refused(group) for group in groups]
         found = {index: (math.nan,) * len(group.completions) for index, group in enumerate(groups)}
         encoded = {index: each for index, each in enumerate(every) if each is not None}
         places = list(encoded)
@@ -90,6 +102,15 @@ class LearnedReward:
                 count = len(encoded[index].completions)
                 found[index], values = tuple(values[:count]), values[count:]
         return [found[index] for index in range(len(groups))]
+
+    def _encoded_or_refused(self, group: Group) -> EncodedGroup | None:
+        try:
+            return self._encoded(group)
+        except DataError as error:
+            if self.refused is None:
+                raise
+            self.refused(error)
+            return None
 
     def _encoded(self, group: Group) -> EncodedGroup | None:
         said = [index for index, each in enumerate(group.completions) if each.content.strip()]
@@ -110,13 +131,16 @@ class LearnedReward:
         return EncodedGroup(group, prompt, completions, (), (), whole_prompt=len(prompt))
 
 
-def open_reward(path: str | Path, *, device: str = "auto", truncation: Truncation = "keep_end") -> LearnedReward:
+def open_reward(
+    path: str | Path, *, device: str = "auto", refused: Callable[[DataError], None] | None = None
+) -> LearnedReward:
     """A reward model as it was saved: what `fit_reward` wrote, or any sequence classification model with one label.
 
     Args:
         path: its folder or hub id.
         device: `auto` takes a GPU where there is one.
-        truncation: what becomes of answers that are longer than the model reads; `drop` gives them no number.
+        refused: is told of what cannot be written for the model, which then has no number, as what is longer than the
+            model reads. Without it the one is an error and the other is cut, as in training.
 
     Raises:
         ConfigError: it cannot be loaded, or the folder holds no reward model.
@@ -131,5 +155,6 @@ def open_reward(path: str | Path, *, device: str = "auto", truncation: Truncatio
     tokenizer = load_tokenizer(origin, trust_remote_code=False)
     loaded = describe_loaded(model.inner, tokenizer, origin)
     renderer = Renderer(tokenizer, "auto", today=_DAY)
-    encoder = Encoder(tokenizer, renderer, max_length=loaded.longest, truncation=truncation, end_ids=loaded.end_ids)
-    return LearnedReward(model, encoder, name=f"reward model {path}")
+    cut: Truncation = "keep_end" if refused is None else "drop"
+    encoder = Encoder(tokenizer, renderer, max_length=loaded.longest, truncation=cut, end_ids=loaded.end_ids)
+    return LearnedReward(model, encoder, name=f"reward model {path}", refused=refused)

@@ -11,7 +11,7 @@ from prefsmith.data.encode import Encoder
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
 from prefsmith.data.pack import pack
 from prefsmith.data.render import Renderer
-from prefsmith.errors import ConfigError
+from prefsmith.errors import ConfigError, DataError
 from prefsmith.feedback.opening import open_judge
 from prefsmith.feedback.reward import LearnedReward, Reward, TextReward, open_reward
 from prefsmith.feedback.settings import judge_config
@@ -112,6 +112,17 @@ def test_what_it_cannot_read_whole_has_no_verdict_and_the_pairs_beside_it_do(sav
         assert judge.describe()["without_verdict"] == {"unreadable": 1}
     cut, whole = open_reward(saved, device="cpu").rewards([long, GROUPS[0]])  # a trainer's reward cuts, as data do
     assert all(map(math.isfinite, (*cut, *whole)))
+
+
+def test_what_cannot_be_written_for_it_has_no_verdict_and_is_said_once(saved):
+    bad, said = [group(number, "red", " <s> apple", " berry") for number in (6, 7)], []
+    config = judge_config({"kind": "reward", "reward": str(saved), "device": "cpu"}, "test")
+    with open_judge(config, say=said.append) as judge:
+        verdicts = [vote.verdict for (vote,) in judge.votes([*bad, GROUPS[0]])]
+    assert verdicts[:2] == ["invalid"] * 2 and verdicts[2] != "invalid"
+    assert len(said) == 1 and "rows:6" in said[0] and "control token" in said[0]
+    with pytest.raises(DataError, match="control token"):
+        open_reward(saved, device="cpu").rewards(bad)
 
 
 @pytest.mark.parametrize("prompt", ["red", "red " * 200])
