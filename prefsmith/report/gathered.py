@@ -46,8 +46,8 @@ class Gathered:
 
     Args:
         folder: that it lies in.
-        kind: which command measured it; empty where it cannot be read.
-        excerpt: the main part of it; None where it cannot be read.
+        kind: what it is evidence of, as it says itself; empty where it cannot be read.
+        excerpt: the main part of it; None where it cannot be read, or is of a kind that is only linked to.
         doubt: why it may not be about the run as it is now, or cannot be shown; empty where all is well.
     """
 
@@ -106,8 +106,10 @@ def _read(path: Path, name: str, present: Callable[[], str | None]) -> Gathered:
         text = path.read_text(encoding="utf-8")
         values = json.loads(text)
         kind = values.get("kind") if isinstance(values, Mapping) else None
-        if not isinstance(kind, str) or kind not in KINDS:
-            return Gathered(path.parent, "", None, f"{EVIDENCE} is none that `prefsmith eval` writes.")
+        if not isinstance(kind, str):
+            return Gathered(path.parent, "", None, f"{EVIDENCE} does not say what it is evidence of.")
+        if kind not in KINDS:  # of another program: its own page says what it is
+            return Gathered(path.parent, kind, None, "")
         excerpt = KINDS[kind](text, name)
     except OSError as error:
         return Gathered(path.parent, "", None, f"{EVIDENCE} cannot be read: {error.strerror}.")

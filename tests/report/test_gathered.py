@@ -91,9 +91,8 @@ def test_evidence_lies_one_folder_lower_too(run):
         ("[" * 100_000, "torn or no JSON"),
         ('{"kind": "winrate"}', "is not as it should be (version: Field required)"),
         (json.dumps(measured.implicit()).replace('"pairs": 60', '"pairs": "<b>"'), "is not as it should be (pairs:"),
-        ('{"kind": "sweep"}', "none that `prefsmith eval` writes"),
-        ('{"kind": ["winrate"]}', "none that `prefsmith eval` writes"),
-        ("3", "none that `prefsmith eval` writes"),
+        ('{"kind": ["winrate"]}', "does not say what it is evidence of"),
+        ("3", "does not say what it is evidence of"),
         (json.dumps(measured.frontier(ends="none")), "is not as it should be (ends:"),
     ],
 )
@@ -102,6 +101,13 @@ def test_what_cannot_be_read_is_named_with_the_reason_and_the_rest_is_shown(run,
     measured.written(run / "eval" / "good", measured.agreement())
     page = page_of(run)
     assert reason in shown(page).replace("&#39;", "'") and "Two people say the same" in page and "<b>" not in page
+
+
+def test_evidence_of_another_program_is_linked_to(run):
+    warned = page_of(run).count('class="warning"')
+    measured.written(run / "audit", '{"kind": "<i>audit"}')
+    text = page_of(run)
+    assert 'href="audit/report.html"' in text and "(&lt;i&gt;audit)" in text and text.count('class="warning"') == warned
 
 
 def test_names_in_evidence_cannot_act(run, drawings):
