@@ -1,6 +1,7 @@
 """Small evidence of every kind that `prefsmith eval` writes, from the code that computes it."""
 
 import json
+from functools import cache
 
 import numpy as np
 from judged import judgements
@@ -26,10 +27,26 @@ def judged(said):
     ]  # fmt: skip
 
 
+@cache
+def counted(names):
+    """The numbers of so many methods, which take most of the time."""
+    contests = {(name, 0.0): judged("wwwl" * 10) for name in names}
+    return [each.as_dict() for each in standings(contests)], [each.as_dict() for each in between(contests)]
+
+
+@cache
+def inspected():
+    """The numbers of sixty pairs, likewise."""
+    random = np.random.default_rng(0)
+    reference = random.normal(-30, 5, (60, 2))
+    policy = reference + np.stack([random.normal(2, 4, 60), np.zeros(60)], axis=1)
+    return inspect(scored(policy, reference, tokens=random.integers(2, 40, (60, 2))), 0.1, files=("pairs.jsonl",))
+
+
 def win_rates(weights=(), **changes):
     """Of a method for each digest of weights; of a file of answers where there is none."""
     names = [f"method {number}" for number, _ in enumerate(weights)] or ["ours"]
-    contests = {(name, 0.0): judged("wwwl" * 10) for name in names}
+    found, beside = counted(tuple(names))
     sides = {name: {"kind": "model", "sha256": digest} for name, digest in zip(names, weights, strict=False)}
     return {
         "kind": "winrate",
@@ -39,8 +56,8 @@ def win_rates(weights=(), **changes):
         "prompts": 40,
         "left_out": 0,
         "judge": {"kind": "rule", "name": "longer"},
-        "standings": [each.as_dict() for each in standings(contests)],
-        "between": [each.as_dict() for each in between(contests)],
+        "standings": found,
+        "between": beside,
         "answers": [{"side": names[0], "temperature": 0.0, "n": 40, "characters": 5.0, "tokens": 2.0, "cut": 1,
                      "shortened": 0}],
         "warnings": [],
@@ -50,9 +67,6 @@ def win_rates(weights=(), **changes):
 
 def implicit(weights=None, **changes):
     """Of sixty pairs; `weights` is the digest of the model's folder."""
-    random = np.random.default_rng(0)
-    reference = random.normal(-30, 5, (60, 2))
-    policy = reference + np.stack([random.normal(2, 4, 60), np.zeros(60)], axis=1)
     found = {
         "kind": "implicit",
         "model": {"path": "runs/first", "origin": "runs/first/model", "sha256": "ab", "folder_sha256": weights},
@@ -63,7 +77,7 @@ def implicit(weights=None, **changes):
         "data": [{"path": "pairs.jsonl", "sha256": "ef", "rows": 60, "recognised": "preference rows", "notes": {}}],
         "refused": {},
         "encoding": {},
-        **inspect(scored(policy, reference, tokens=random.integers(2, 40, (60, 2))), 0.1, files=("pairs.jsonl",)),
+        **inspected(),
     }
     return {**found, "warnings": warnings(found), **changes}
 

@@ -15,6 +15,7 @@ from prefsmith.evaluate.reader import open_reader
 from prefsmith.evaluate.scored import encode_pairs, score_pairs
 from prefsmith.methods import implicit as method
 from prefsmith.records import Comparison, Completion, Group, Rating
+from prefsmith.report.gathered import gathered
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,18 @@ def fresh(tmp_path, monkeypatch):
     """Rows that nothing was trained on, in the current folder."""
     monkeypatch.chdir(tmp_path)
     return str(write_rows(tmp_path / "fresh.jsonl", pairs(80, seed=9)))
+
+
+@pytest.fixture
+def joined():
+    """For the test that looks at the page of the run: it is drawn."""
+
+
+@pytest.fixture(autouse=True)
+def apart(request, monkeypatch):
+    """Drawing the page of the run takes long, and most tests look at the evidence alone."""
+    if "joined" not in request.fixturenames:
+        monkeypatch.setattr(method, "join", lambda folder, about: ())
 
 
 def measured(model, *data, out=None, **changes):
@@ -211,11 +224,14 @@ def test_memory_that_runs_out_is_said_with_what_fits(run, fresh, tmp_path, monke
 # The command
 
 
-def test_the_command_prints_the_table_and_says_where_the_page_is(run, fresh, capsys):
+def test_the_command_prints_the_table_and_says_where_the_page_is(run, fresh, capsys, joined):
     assert main(["eval", "implicit", str(run), "--data", fresh]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"implicit reward +\d+\.\d %", printed) and "longer" in printed and "p (sign test)" in printed
     assert "the page is eval/implicit-run/report.html" in printed
+    assert f"{run}/report.html shows it too" in printed
+    (shown,) = gathered(run)
+    assert shown.kind == "implicit" and shown.doubt == "" and "fresh.jsonl" in (run / "report.html").read_text()
 
 
 def test_json_is_the_evidence_and_nothing_else(run, fresh, tmp_path, capsys):
