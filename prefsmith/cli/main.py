@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from prefsmith.cli import check, demo, generate, init, losses, merge, plan, report, sweep, train
+from prefsmith.cli import check, convert, demo, generate, init, losses, merge, plan, report, sweep, train
 from prefsmith.cli.evaluation import evaluation
 from prefsmith.cli.terminal import complain
 from prefsmith.errors import PrefsmithError
@@ -26,6 +26,7 @@ app.command(init.init, help=init.HELP)
 app.command(check.check, help=check.HELP)
 app.command(plan.plan, help=plan.HELP)
 app.command(train.train, help=train.HELP)
+app.command(convert.convert, help=convert.HELP)
 app.command(losses.losses, help=losses.HELP)
 app.command(report.report, help=report.HELP)
 app.command(generate.generate, help=generate.HELP)

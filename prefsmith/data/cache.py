@@ -23,7 +23,7 @@ from safetensors.numpy import load, save
 from prefsmith.data.spool import Bytes, Spool, Stored
 from prefsmith.files import file_digest
 
-FORMAT = 1
+FORMAT = 2
 """Of entries, and of what is made of rows on the way to ids: to be raised where either changes."""
 LEFT_BEHIND = 7 * 24 * 3600.0
 """Seconds after which an entry that nobody finished is taken away."""

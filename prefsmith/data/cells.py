@@ -10,6 +10,7 @@ from prefsmith.data.json_cells import list_in, messages_in, refuse_broken_list
 from prefsmith.data.listing import list_of
 from prefsmith.data.rows import Row
 from prefsmith.data.schema import Schema
+from prefsmith.data.tool_calls import calls_in
 from prefsmith.errors import DataError, nearest
 from prefsmith.records import ROLES, Message
 
@@ -19,7 +20,8 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _TRUTH = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
 _THUMBS = {"up": 1.0, "down": 0.0, "desirable": 1.0, "undesirable": 0.0}  # words that say it in any container
 
-FOREIGN_ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's names
+FOREIGN_ROLES = {"human": "user", "gpt": "assistant", "observation": "tool"}  # ShareGPT's names
+CALLER = "function_call"  # ShareGPT's name for an assistant that calls tools; what it says is the call
 
 
 class Cells:
@@ -67,7 +69,7 @@ class Cells:
             return self._as_messages(value, name)
         if isinstance(value, dict):
             return self._as_messages([value], name)
-        return self._as_text(value, name)
+        return self.text_of(value, name)
 
     def _messages_in_text(self, value: object, name: str) -> object:
         """A list of messages that is written as JSON into a text; every other value as it is."""
@@ -91,7 +93,7 @@ class Cells:
 
     def optional_text(self, name: str) -> str:
         value = self.optional(name)
-        return "" if value is None else self._as_text(value, name)
+        return "" if value is None else self.text_of(value, name)
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         if name not in self.columns:
@@ -175,7 +177,8 @@ class Cells:
             raise DataError("data.type", what, where=self.source, fix=fix)
         return tuple(tool for tool in value if isinstance(tool, dict))
 
-    def _as_text(self, value: object, name: str) -> str:
+    def text_of(self, value: object, name: str) -> str:
+        """A text without half characters; `name` as for `content_of`."""
         if not isinstance(value, str):
             theirs = self.columns.get(name, name)
             if value is None and not self.row.typed:
@@ -200,6 +203,8 @@ class Cells:
             raise DataError("data.type", what, where=self.source, fix='a message is {"role": "user", "content": "..."}')
         fields = dict(value)
         role = fields.pop("role", fields.pop("from", None))
+        if role == CALLER:
+            return self._call(fields.pop("content", fields.pop("value", None)), fields, name)
         role = FOREIGN_ROLES.get(role, role) if isinstance(role, str) else role
         if not isinstance(role, str) or role not in ROLES:
             raise DataError("data.role", f"{name} has the role {_shown(role)}", where=self.source,
@@ -207,7 +212,16 @@ class Cells:
         content = fields.pop("content", fields.pop("value", None))
         if content is None and fields:
             content = ""  # a message that only calls tools
-        return Message(role, self._as_text(content, f"{name}.content"), fields)
+        return Message(role, self.text_of(content, f"{name}.content"), fields)
+
+    def _call(self, value: object, fields: Mapping[str, object], name: str) -> Message:
+        """A turn that calls tools, as chat templates take it."""
+        calls = calls_in(value) if isinstance(value, str) else None
+        if calls is None:
+            what = f"{name} is a call of a tool, and not JSON with its name and arguments: {_shown(value)}"
+            fix = 'for example {"name": "clock", "arguments": {"zone": "UTC"}}, or a list of such'
+            raise DataError("data.messages", what, where=self.source, fix=fix)
+        return Message("assistant", "", {**fields, "tool_calls": calls})
 
 
 def _as_float(value: float) -> float:

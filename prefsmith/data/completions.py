@@ -4,13 +4,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefsmith.data.asked import asked
 from prefsmith.data.cells import Cells
 from prefsmith.data.containers import open_container
 from prefsmith.data.excerpt import excerpt_names
 from prefsmith.data.prompts import in_turns
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.rows import Row
-from prefsmith.data.schema import SYNONYMS, Schema
+from prefsmith.data.schema import SYNONYMS, Schema, asking_columns
 from prefsmith.errors import DataError
 from prefsmith.records import Group
 
@@ -34,7 +35,7 @@ def read_completions(path: str | Path) -> Completions:
     """Read a file of answers; other columns are not looked at, and an answer may be empty.
 
     Args:
-        path: what `read_groups` takes, with columns `prompt` and `completion` (or `response`, `answer`).
+        path: what `read_groups` takes, with columns `prompt` and `completion` (or `response`, `answer`, `output`).
 
     Raises:
         DataError: the file cannot be read or has no rows, or a row has no prompt or no answer.
@@ -45,7 +46,7 @@ def read_completions(path: str | Path) -> Completions:
     for row in open_container(path).rows(Rejects()):
         schema, rows = schema or _schema(row), rows + 1
         cells = Cells(row, schema, Counter())
-        group = Group(row.source, row.source, in_turns(cells.content("prompt")), ())
+        group = Group(row.source, row.source, in_turns(asked(cells)), ())
         prompts.setdefault(group.prompt_key(), group)
         texts.setdefault(group.prompt_key(), []).append(_answer(cells))
     if not rows:
@@ -63,6 +64,7 @@ def _schema(first: Row) -> Schema:
             fix = "a file of answers has rows of prompt and completion"
             raise DataError("data.column", what, where=first.source, fix=fix)
         found[name] = theirs
+    found |= {name: name for name in asking_columns(found["prompt"], first.values, {})}
     return Schema("completion", found)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from prefsmith.data import dialogue
+from prefsmith.data.asked import asked
 from prefsmith.data.cells import Cells, Prompt
 from prefsmith.data.ranked import ranked_answers
 from prefsmith.data.ranking import score_gap
@@ -38,13 +39,13 @@ def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
         return _group(cell, prompt, completions, comparisons=(comparison,))
     if schema.listing is not None:
         answers, scores, tiers = ranked_answers(cell, schema.listing)
-        prompt, completions = _answers(cell.content("prompt"), answers, row.source, notes)
+        prompt, completions = _answers(asked(cell), answers, row.source, notes)
         completions = _with_scores(completions, scores or [None] * len(completions))
         return replace(_group(cell, prompt, completions), ranking=tiers, weight=cell.weight())
     if "messages" in schema.columns:
         prompt, completion = _split_messages(cell.messages("messages"), row.source)
     else:
-        prompt, (completion,) = _answers(cell.content("prompt"), [cell.content("completion")], row.source, notes)
+        prompt, (completion,) = _answers(asked(cell), [cell.content("completion")], row.source, notes)
     value = cell.truth() if schema.format == "rating" else 1.0
     return _group(cell, prompt, (completion,), ratings=(Rating(0, value, cell.weight()),))
 
@@ -120,7 +121,7 @@ def _two_sides(cell: Cells, schema: Schema, notes: Counter[str]) -> tuple[Prompt
         raise DataError("data.type", what, where=cell.source, fix="give both sides in one form")
     if schema.format == "dialogue":
         return _split_pair(chosen, rejected, cell.source, notes)
-    return _answers(cell.content("prompt"), (chosen, rejected), cell.source, notes)
+    return _answers(asked(cell), (chosen, rejected), cell.source, notes)
 
 
 def _answers(

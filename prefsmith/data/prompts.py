@@ -5,12 +5,13 @@ from itertools import chain, islice
 from pathlib import Path
 
 from prefsmith.data import dialogue
+from prefsmith.data.asked import asked
 from prefsmith.data.cells import Cells
 from prefsmith.data.containers import open_container
 from prefsmith.data.parse import parse_row
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.rows import Row
-from prefsmith.data.schema import SYNONYMS, Schema, recognise
+from prefsmith.data.schema import SYNONYMS, Schema, asking_columns, recognise
 from prefsmith.errors import DataError
 from prefsmith.records import Group, Message
 
@@ -52,11 +53,12 @@ def _schema(first: Row) -> Schema:
         theirs = next((name for name in names if name in first.values), None)
         if theirs is None:
             raise
-        return Schema("prompt", {"prompt": theirs})
+        found = {"prompt": theirs, **{name: name for name in asking_columns(theirs, first.values, {})}}
+        return Schema("prompt", found)
 
 
 def _group(row: Row, schema: Schema) -> Group:
     if schema.format == "prompt":
-        return Group(row.source, row.source, in_turns(Cells(row, schema, Counter()).content("prompt")), ())
+        return Group(row.source, row.source, in_turns(asked(Cells(row, schema, Counter()))), ())
     group = parse_row(row, schema, Counter())
     return Group(group.id, group.source, group.prompt, (), tools=group.tools)

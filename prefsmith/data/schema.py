@@ -7,11 +7,12 @@ Formats:
     rating       prompt, completion, label: thumbs up or down
     completion   prompt, completion: plain examples, as desirable completions
 In the last two, `messages` may stand for prompt and completion: its last message is the completion. In the first two a
-winner column may say which of two answers is the chosen one, row by row.
+winner column may say which of two answers is the chosen one, row by row. A prompt called `instruction` may go on in
+`input`, and have earlier turns in `history`, as Alpaca's rows do.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from prefsmith.data.excerpt import excerpt, excerpt_names, excerpt_row
@@ -32,13 +33,16 @@ SCORES = ("score_chosen", "score_rejected", "margin")
 # What these say of a row changes what it teaches, so every row has them or none. All but the last are about two sides.
 LABELLING = ("winner", "prob", *SCORES, "weight")
 DESCRIBING = ("id", "system", "tools", "tags")  # a row may have these or not
+ASKING = ("input", "history")  # the rest of a prompt that is called ALPACA, or where a map names them
+ALPACA = "instruction"
 ORDERS = ("scores", "ranks")
 # What files call these columns, beside our own names. Anything else is told through data.columns.
 SYNONYMS = {
     "prob": ("probability", "preference_prob", "preference_probability"),
     "prompt": ("question", "instruction", "conversations"),
     "messages": ("conversations", "conversation"),
-    "completion": ("response", "answer"),
+    "completion": ("response", "answer", "output"),
+    "label": ("kto_tag",),
     "score_chosen": ("chosen_score", "chosen-rating", "chosen_rating"),
     "score_rejected": ("rejected_score", "rejected-rating", "rejected_rating"),
 }
@@ -97,7 +101,8 @@ def recognise(row: Row, format: str, columns: Mapping[str, str]) -> Schema:
         ConfigError: `columns` maps a name that we do not have, or a winner without two answers.
         DataError: the columns of no format are there, or one says who won and would not be read.
     """
-    ours = {name for names in REQUIRED.values() for name in names} | {*LABELLING, *DESCRIBING, "messages", *ORDERS}
+    ours = {name for names in REQUIRED.values() for name in names}
+    ours |= {*LABELLING, *ASKING, *DESCRIBING, "messages", *ORDERS}
     _check_map(row, columns, ours)
     found: dict[str, str] = {}
     for name in sorted(ours - {"winner", "completions", *ORDERS}):  # these are only read where all of them fit
@@ -111,12 +116,25 @@ def recognise(row: Row, format: str, columns: Mapping[str, str]) -> Schema:
     if listing is not None:
         found |= {"completions": listing.column} | ({} if listing.inside else {listing.order: listing.numbers})
     kind = "ranked" if listing is not None and "prompt" in found else _kind(found, row, format, columns)
-    kept = {name: found[name] for name in (*_used(kind, found), *_labelling(kind, found, row, columns), *DESCRIBING)
+    used = _used(kind, found)
+    asking = asking_columns(found.get("prompt", ""), found, columns) if "prompt" in used else ()
+    kept = {name: found[name] for name in (*used, *asking, *_labelling(kind, found, row, columns), *DESCRIBING)
             if name in found}  # fmt: skip
     unused = tuple(name for name in row.values if name not in kept.values())
     schema = Schema(kind, kept, unused, sides, listing)
     _check_verdicts(row, schema)
     return schema
+
+
+def asking_columns(prompt: str, found: Iterable[str], columns: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns beside the prompt's that are part of what was asked.
+
+    Args:
+        prompt: the file's name for the prompt. Beside any name but Alpaca's, `input` may be anything.
+        found: columns that the row has, by our names.
+        columns: what the user says.
+    """
+    return tuple(name for name in ASKING if name in found and (prompt == ALPACA or name in columns))
 
 
 def _check_map(row: Row, columns: Mapping[str, str], ours: set[str]) -> None:
@@ -268,6 +286,8 @@ def _likeliest(found: Mapping[str, str], row: Row) -> tuple[str, ...]:
 def refuse_late_columns(row: Row, schema: Schema) -> None:
     """A probability, weight or score that only later rows have would be left out of the first ones in silence.
 
+    So would the rest of a prompt be left out of the later ones.
+
     Raises:
         DataError: the row has such a column and the first one had not.
     """
@@ -277,3 +297,8 @@ def refuse_late_columns(row: Row, schema: Schema) -> None:
             if row.values.get(theirs) is not None and theirs not in (*schema.columns.values(), *schema.unused):
                 what, fix = f"the row has {theirs}, which the first row lacks", "give the first row this column too"
                 raise DataError("data.column", what, where=row.source, fix=fix)
+    for name in ASKING if schema.columns.get("prompt") == ALPACA else ():
+        if name not in schema.columns and row.values.get(name) and name not in schema.columns.values():
+            what = f"the row has {name}, which the first row lacks"
+            fix = "give the first row this column too; it may be empty"
+            raise DataError("data.column", what, where=row.source, fix=fix)

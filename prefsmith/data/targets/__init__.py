@@ -1,0 +1,1 @@
+"""Preference rows as other programs read them."""
