@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from prefsmith.cli.columns import columns_map
 from prefsmith.cli.terminal import say
 from prefsmith.errors import ConfigError
 
@@ -52,23 +53,13 @@ def convert(
     if out is None and not dry_run:
         what, fix = "where is the new file to be?", "--out FILE, or --dry-run"
         raise ConfigError("convert.out", what, fix=fix)
-    mapped = _map(columns or [])
+    mapped = columns_map(columns or [])
     from prefsmith.methods import convert as method  # inside: --help answers at once
 
     asked = method.Asked(file, to, format, mapped, pairs, limit, skip_bad)
     converted = method.convert(asked, None if dry_run else out)
     for line in [json.dumps(converted.as_dict(), indent=1)] if as_json else lines(converted):
         say(line)
-
-
-def _map(given: list[str]) -> dict[str, str]:
-    """Our names of columns and theirs."""
-    pairs = [each.partition("=") for each in given]
-    for text, (ours, found, theirs) in zip(given, pairs, strict=True):
-        if not (ours and found and theirs):
-            what = f"--columns is {text}, and not our name of a column, =, and yours"
-            raise ConfigError("convert.columns", what, where="--columns", fix="for example --columns chosen=good")
-    return {ours: theirs for ours, _, theirs in pairs}
 
 
 def lines(converted: "Converted") -> Iterator[str]:

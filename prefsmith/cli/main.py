@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 
 from prefsmith.cli import check, convert, demo, generate, init, losses, merge, plan, report, sweep, train
 from prefsmith.cli.evaluation import evaluation
+from prefsmith.cli.label import label
 from prefsmith.cli.terminal import complain
 from prefsmith.errors import PrefsmithError
 
@@ -32,6 +33,7 @@ app.command(report.report, help=report.HELP)
 app.command(generate.generate, help=generate.HELP)
 app.command(merge.merge, help=merge.HELP)
 app.command(evaluation)
+app.command(label)
 app.command(sweep.sweep, help=sweep.HELP)
 
 

@@ -105,6 +105,12 @@ def usual_sides(values: Mapping[str, object]) -> Sides | None:
     return found[0] if len(found) == 1 else None
 
 
+def unjudged_sides(values: Mapping[str, object]) -> tuple[str, str] | None:
+    """Two columns of answers in a common layout, whether or not a third says who won; None where it is not clear."""
+    found = list(_usual_pairs(values))
+    return found[0] if len(found) == 1 else None
+
+
 def likely_sides(values: Mapping[str, object]) -> Sides | None:
     """Two columns and a third whose value names one of them, whatever their names: to propose a map."""
     names = [name for name, value in values.items() if isinstance(value, str | list | dict)]

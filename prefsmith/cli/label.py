@@ -1,0 +1,8 @@
+"""`prefsmith label`: from votes to labels."""
+
+from cyclopts import App
+
+from prefsmith.cli import label_next
+
+label = App(name="label", help="Make labels of votes, and choose what to label next.", help_format="plaintext")
+label.command(label_next.next_, name="next", help=label_next.HELP)
