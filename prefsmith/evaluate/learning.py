@@ -7,17 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
 from prefsmith.evaluate.paired import SignTest, sign_test_of
 from prefsmith.evaluate.stats import Mean, mean
 from prefsmith.feedback.choice.acquire import Known, Method, choose
-from prefsmith.feedback.choice.estimate import Features, PerPair, fit, scaled
+from prefsmith.feedback.choice.estimate import Features, PerLabel, fit, scaled
 
 Annotator = Callable[[int, np.random.Generator], float]
 """A pair's place to what is said of it: 1 where the first answer is better, 0 where the second is, 0.5 for a tie."""
-
-DIRECTIONS = 256
-"""Most directions of features that are looked at; see `estimate.scaled`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class World:
 
     pool: Features
     annotator: Annotator
-    held_out: Features
+    held_out: Float64[np.ndarray, "other feature"]
     truth: np.ndarray
 
 
@@ -85,7 +83,7 @@ def learn(world: World, method: Method, *, budget: int, batch: int, seed: int) -
         batch: labels that are asked for together.
         seed: of the rule's and the annotator's draws. Whom the annotator would answer what depends on the pair alone.
     """
-    everything = scaled(np.concatenate([world.pool, world.held_out]), DIRECTIONS)
+    everything = scaled(np.concatenate([world.pool, world.held_out]))
     pool, held_out = everything[: len(world.pool)], everything[len(world.pool) :]
     rng = np.random.default_rng([seed, 0])
     labelled, labels = np.array([], dtype=np.int64), np.array([])
@@ -130,7 +128,7 @@ def against(curve: Curve, other: Curve) -> Against:
     return Against(mean(last), mean(whole), sign_test_of(last))
 
 
-def _accuracy(pool: Features, labelled: np.ndarray, labels: PerPair, held_out: Features, truth: np.ndarray) -> float:
+def _accuracy(pool: Features, labelled: np.ndarray, labels: PerLabel, held_out: np.ndarray, truth: np.ndarray) -> float:
     margins = fit(pool[labelled], labels).margins(held_out)
     right = np.where(margins == 0, 0.5, (margins > 0) == truth)
     return float(right.mean())

@@ -13,8 +13,8 @@ import numpy as np
 
 from prefsmith.data.pool import Candidate, Pool, as_asked, read_pool
 from prefsmith.data.rejects import Rejects
-from prefsmith.errors import ConfigError, DataError, nearest
-from prefsmith.feedback.choice.acquire import METHODS, Choice, Known, Method, choose
+from prefsmith.errors import ConfigError, DataError
+from prefsmith.feedback.choice.acquire import Choice, Known, Method, choose
 from prefsmith.feedback.choice.answers import Answers, read_answers
 from prefsmith.feedback.choice.estimate import scaled
 from prefsmith.feedback.choice.words import of_words
@@ -23,8 +23,6 @@ from prefsmith.files import write_durably
 if TYPE_CHECKING:
     from prefsmith.evaluate.reader import Reader
 
-DIRECTIONS = 256
-"""Most directions of features that are looked at."""
 BETA = 0.1
 """Where a member does not say with which beta it was trained."""
 OF_MEMBERS = ("entropy", "disagreement", "confidently-wrong")
@@ -72,9 +70,6 @@ class Asked:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            what = f"the method {self.method!r} is not known"
-            raise ConfigError("label.value", what, where="--method", fix=nearest(self.method, METHODS))
         wrong = [
             ("budget", self.budget),
             ("limit", 1 if self.limit is None else self.limit),
@@ -164,7 +159,7 @@ def label_next(asked: Asked, out: Path | None = None) -> Chosen:
     seen = _Seen(asked, pool)
     features = seen.features()
     places = {candidate.key: place for place, candidate in enumerate(seen.candidates)}
-    known = _known(seen.candidates, places, answers, scaled(features, DIRECTIONS), seen.margins())
+    known = _known(seen.candidates, places, answers, scaled(features), seen.margins())
     if not len(known.open):
         what = f"each of the {len(pool.candidates):,} pairs is labelled or asked for already"
         raise DataError("label.pool", what, where=asked.pool, fix="give a larger pool")

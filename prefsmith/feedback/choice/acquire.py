@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float64
 
-from prefsmith.feedback.choice.estimate import Estimate, Features, PerPair, fit, sigmoid
+from prefsmith.feedback.choice.estimate import Estimate, Features, PerLabel, PerPair, fit, sigmoid
 
 Method = Literal["d-optimal", "entropy", "disagreement", "confidently-wrong", "random"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -37,7 +37,7 @@ class Known:
 
     features: Features
     labelled: np.ndarray
-    labels: PerPair
+    labels: PerLabel
     open: np.ndarray
     margins: Margins | None = None
 
@@ -57,7 +57,7 @@ class Choice:
     """
 
     pairs: np.ndarray
-    worth: PerPair
+    worth: Float64[np.ndarray, " chosen"]
 
 
 def choose(known: Known, method: Method, budget: int, rng: np.random.Generator) -> Choice:
@@ -148,7 +148,7 @@ def _drawn(known: Known, rng: np.random.Generator) -> Margins:
     return (known.features @ (estimate.weights[:, None] + noise)).T
 
 
-def entropy(prob: np.ndarray) -> np.ndarray:
+def entropy(prob: Float64[np.ndarray, "*any"]) -> Float64[np.ndarray, "*any"]:
     """Nats of an outcome of this probability; 0 at 0 and 1."""
     inside = np.clip(prob, 1e-300, 1.0)
     outside = np.clip(1 - prob, 1e-300, 1.0)

@@ -12,9 +12,14 @@ from jaxtyping import Float64
 
 Features = Float64[np.ndarray, "pair feature"]
 PerPair = Float64[np.ndarray, " pair"]
+PerLabel = Float64[np.ndarray, " label"]
 
 RIDGE = 1.0
-"""Precision of the prior, in the units of features whose mean square is 1."""
+"""Precision of the prior."""
+SPREAD = 3.0
+"""Variance of a pair's log-odds under the prior, on average: a side is likelier by some 85 to 15."""
+DIRECTIONS = 64
+"""Most directions of features that are looked at: labels are counted in tens and hundreds."""
 _STEPS, _TOLERANCE = 50, 1e-9
 
 
@@ -57,15 +62,16 @@ def fit(features: Features, labels: PerPair) -> Estimate:
     return Estimate(weights, _precision(weights, features))
 
 
-def sigmoid(margins: PerPair) -> PerPair:
+def sigmoid(margins: Float64[np.ndarray, "*any"]) -> Float64[np.ndarray, "*any"]:
     """1 / (1 + exp(-m)), without overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * margins))
 
 
-def scaled(features: Features, most: int) -> Features:
-    """Features whose mean square over pairs and directions is 1, in at most so many directions.
+def scaled(features: Features, most: int = DIRECTIONS) -> Float64[np.ndarray, "pair direction"]:
+    """Features in which the prior expects log-odds of some size, whatever their own units and however many there are.
 
-    Where there are more, the directions in which the pairs differ most are taken (principal components without a
+    The squares of a pair's features sum to `SPREAD` on average: the variance of its margin before the first label.
+    Where there are many directions, those in which the pairs differ most are taken (principal components without a
     centre, since the sign of a pair is a matter of its order).
 
     Args:
@@ -75,7 +81,7 @@ def scaled(features: Features, most: int) -> Features:
     if features.shape[1] > most:
         _, directions = np.linalg.eigh(features.T @ features)  # the largest stand last
         features = features @ directions[:, : -most - 1 : -1]
-    size = float(np.sqrt(np.mean(features**2))) if features.size else 0.0
+    size = float(np.sqrt((features**2).sum(axis=1).mean() / SPREAD)) if features.size else 0.0
     return features / size if size > 0 else features
 
 
