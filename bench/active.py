@@ -73,9 +73,18 @@ class Debates:
         from prefsmith.evaluate.reader import open_reader
 
         reader = open_reader(model)
-        encoded = encode_pool(reader, self.groups, Rejects())
-        print(f"on the way to {model}'s ids: {dict(reader.encoder.counts.kinds)}")
+        rejects = Rejects(skip=True)
+        encoded = encode_pool(reader, self.groups, rejects)
+        self._keep({group.group.id for group in encoded})
+        print(f"on the way to {model}'s ids: {dict(reader.encoder.counts.kinds)}, refused {rejects.counts()}")
         return hidden_features(reader, encoded, token_budget=8192)
+
+    def _keep(self, ids: set[str]) -> None:
+        kept = [place for place, group in enumerate(self.groups) if group.id in ids]
+        self.rows, self.groups, self.votes = (
+            [each[place] for place in kept] for each in (self.rows, self.groups, self.votes)
+        )
+        self.topics, self.gold = self.topics[kept], self.gold[kept]
 
     def world(self, features: np.ndarray) -> Callable[[int], World]:
         """Of a seed: a quarter of the debates is held out."""
@@ -159,6 +168,7 @@ def draw(found: Mapping[Method, Curve], path: Path, title: str) -> None:
     }
     for name, colour in colours.items():
         text = text.replace(f"var(--{name})", colour)
+    text = text.replace("<svg ", '<svg font-family="sans-serif" ', 1)
     style = '<rect width="100%" height="100%" fill="#ffffff"/>'
     head = text.index("</desc>") + len("</desc>")
     path.write_text(text[:head] + style + text[head:] + "\n", encoding="utf-8")

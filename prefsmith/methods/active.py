@@ -210,7 +210,13 @@ class _Seen:
         found = []
         for member in self.asked.members:
             reader = self._opened(member)
-            reference = reference_of(member, reader, device=self.asked.device, template=self.asked.template)
+            try:
+                reference = reference_of(member, reader, device=self.asked.device, template=self.asked.template)
+            except ConfigError as error:
+                if error.code != "generate.reference":
+                    raise
+                fix = "name a run's folder, or an adapter's"
+                raise ConfigError("label.value", error.what, where=member, fix=fix) from None
             encoded = encode_pool(reader, [each.group for each in self.candidates], Rejects())
             beta, budget = _beta(member), self.asked.token_budget
             found.append(self._turned(implicit_margins(reader, reference, encoded, beta=beta, token_budget=budget)))

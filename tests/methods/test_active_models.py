@@ -24,12 +24,12 @@ def folder(tmp_path_factory):
     write_rows(made / "pool.jsonl", pairs(24, seed=5))
     save_model(made / "MODEL", WORDS)
     for name, seed in (("a", 0), ("b", 1)):
-        rows = pairs(40, seed=seed)
+        rows = pairs(48, seed=seed)
         if name == "b":
             rows = [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in rows]
         (made / name).mkdir()
         settings = {"adapter": {"kind": "lora", "rank": 4}, "optim": {"learning_rate": 0.03, "warmup_steps": 2}}
-        train(config_for(made / name, rows, train={"pairs_per_step": 8, "epochs": 8}, **settings))
+        train(config_for(made / name, rows, train={"pairs_per_step": 8, "epochs": 4}, **settings))
     return made
 
 
@@ -63,7 +63,7 @@ def test_members_that_learnt_the_opposite_disagree_and_are_asked_for_what_they_d
         base = Reader(reader.base, reader.encoder, "base")
         encoded = encode_pool(reader, groups_of(folder), Rejects())
         margins.append(implicit_margins(reader, base, encoded, beta=0.1, token_budget=64))
-    assert np.corrcoef(margins)[0, 1] < -0.5
+    assert (margins[0] > 0).mean() > 0.7 and (margins[1] < 0).mean() > 0.7  # the rule, and its opposite
     prob = sigmoid(np.array(margins))
     worth = entropy(prob.mean(0)) - entropy(prob).mean(0)
     assert chosen.worth == pytest.approx(sorted(worth, reverse=True)[:3], rel=1e-3)
@@ -80,8 +80,9 @@ def test_the_command_chooses_by_the_last_layer(folder, tmp_path, capsys):
 
 
 def test_a_model_without_a_reference_is_no_member(folder):
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="do not say what they were trained from") as caught:
         label_next(Asked(str(folder / "pool.jsonl"), 2, method="entropy", members=(str(folder / "MODEL"),)))
+    assert caught.value.code == "label.value" and "--reference" not in caught.value.fix
 
 
 def test_a_pair_that_cannot_be_written_is_refused_or_counted(folder, tmp_path):

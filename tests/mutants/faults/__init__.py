@@ -7,6 +7,10 @@ from mutants.faults import (
     judges,
     listwise,
     measured,
+    choice,
+    data,
+    judges,
+    listwise,
     model,
     pairwise,
     processes,
@@ -29,4 +33,5 @@ FAULTS: tuple[Fault, ...] = (
     *judges.FAULTS,
     *evidence.FAULTS,
     *measured.FAULTS,
+    *choice.FAULTS,
 )
