@@ -81,9 +81,8 @@ class Debates:
 
     def _keep(self, ids: set[str]) -> None:
         kept = [place for place, group in enumerate(self.groups) if group.id in ids]
-        self.rows, self.groups, self.votes = (
-            [each[place] for place in kept] for each in (self.rows, self.groups, self.votes)
-        )
+        self.rows, self.groups = [self.rows[place] for place in kept], [self.groups[place] for place in kept]
+        self.votes = [self.votes[place] for place in kept]
         self.topics, self.gold = self.topics[kept], self.gold[kept]
 
     def world(self, features: np.ndarray) -> Callable[[int], World]:

@@ -7,7 +7,7 @@ from prefsmith.data.targets.item import Item, Kind
 from prefsmith.data.targets.target import Cells, with_labels
 from prefsmith.records import Message
 
-MEDIA = ("images", "videos", "audios")
+MEDIA: tuple[str, ...] = ("images", "videos", "audios")
 COLUMNS = frozenset({"instruction", "input", "output", "history", "system", "tools", "chosen", "rejected", "kto_tag",
                      "prompt", "query", "response", "conversations", "messages"})  # fmt: skip
 

@@ -123,7 +123,12 @@ def _described(group: Group, name: str) -> dict[str, object]:
 
 
 def _vote(vote: Vote) -> dict[str, object]:
-    said = {"left": vote.left, "right": vote.right, "verdict": vote.verdict, "annotator": vote.annotator}
+    said: dict[str, object] = {
+        "left": vote.left,
+        "right": vote.right,
+        "verdict": vote.verdict,
+        "annotator": vote.annotator,
+    }
     return said | ({} if vote.order is None else {"order": vote.order})
 
 

@@ -17,14 +17,25 @@ _SURE = {"prob": 1.0, "weight": 1.0}
 class Target(Protocol):
     """A format that rows are written in. All items are looked at before the first one is written."""
 
-    program: str
-    """Whose format it is."""
-    lists: bool
-    """Whether it has ranked lists, ties and probabilities."""
-    taken: frozenset[str]
-    """Names of columns that the program reads: no foreign column may have one."""
-    media: tuple[str, ...]
-    """Foreign columns that the program reads as they are."""
+    @property
+    def program(self) -> str:
+        """Whose format it is."""
+        ...
+
+    @property
+    def lists(self) -> bool:
+        """Whether it has ranked lists, ties and probabilities."""
+        ...
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Names of columns that the program reads: no foreign column may have one."""
+        ...
+
+    @property
+    def media(self) -> tuple[str, ...]:
+        """Foreign columns that the program reads as they are."""
+        ...
 
     def look(self, item: Item) -> None:
         """Take note of what an item needs, so that every row has the same columns."""
