@@ -52,6 +52,7 @@ FORMS = (
     Form("llmbar", ("subset", "prompt", "a", "b", "human"), categories=("subset",)),
     Form("autoj", ("scenario", "prompt", "a", "b", "human"), categories=("scenario",)),
     Form("pandalm", ("pair", "app", "prompt", "a", "b", "votes"), categories=("app",), methods=("pair",)),
+    Form("labels", ("prompt", "chosen", "rejected", "votes"), sides=("chosen", "rejected")),
     Form("groups", ("prompt", "completions", "votes"), "list", categories=("category",)),
     Form("pairs", ("prompt", "response_a", "response_b"), categories=("category",), methods=("model_a", "model_b"),
          sides=("response_a", "response_b")),

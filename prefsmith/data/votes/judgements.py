@@ -27,11 +27,13 @@ class JudgedPair:
         group: two completions, and the votes on them. A file without texts has empty ones. A tag is `column=value`.
         methods: who wrote either answer, where the file says so.
         lengths: of either answer, in the unit of its file; None where it is not known.
+        names: what a file without texts calls either answer.
     """
 
     group: Group
     methods: tuple[str, str] | None = None
     lengths: tuple[int | None, int | None] = (None, None)
+    names: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,10 @@ class _Reading:
         if not votes:
             self.notes.add("pairs without any vote", place)
         group = Group(_identity(values, place), place, prompt, (first, second), votes=votes, tags=tags)
-        return JudgedPair(group, methods, (words, others))
+        names = None
+        if self.form.holds == "names":
+            names = (str(values[self.form.sides[0]]), str(values[self.form.sides[1]]))
+        return JudgedPair(group, methods, (words, others), names)
 
     def _of_list(self, values: Mapping[str, object], place: str) -> list[JudgedPair]:
         prompt, tags = prompt_of(values, self.form, place), _tags(values, self.form)
