@@ -24,8 +24,8 @@ The chosen answer of a written row is the more likely one, prob says how likely,
 Printed are how reliable each annotator is, how many labels go in circles, and the share of hard labels that are \
 wrong, with the settings of robust_dpo for it.
 
-Methods: share, smoothed-share, majority, one-coin, smoothed-dawid-skene, crowd-bradley-terry; with \
-pip install 'prefsmith[labels]' also dawid-skene, glad, bradley-terry.
+Methods: share, smoothed-share, majority, one-coin, smoothed-dawid-skene, glad, crowd-bradley-terry; with \
+pip install 'prefsmith[labels]' also dawid-skene, bradley-terry.
 
 Exit status: 0 done, 1 a bug of ours, 2 wrong usage, 3 wrong data."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 
 from prefsmith.feedback.aggregate.aggregate import Aggregate
 from prefsmith.feedback.aggregate.bradley_terry import prob_of
@@ -57,8 +57,8 @@ def crowd_bradley_terry(panel: Panel, *, pseudo: float = 2.0, ridge: float = 0.1
     while moved >= _STILL and rounds < ROUNDS:
         rounds += 1
         before = strengths.copy()
-        for items, votes in blocks:
-            strengths[items] = _fit(strengths[items], items, said, votes, straight, ridge)
+        for each in blocks:
+            strengths[each.items] = _fit(strengths, each, said, straight, ridge)
         eta = _eta(panel, said, strengths, eta if rounds > 1 else None, total, pseudo)
         straight = _straight(said, strengths, eta)
         moved = float(np.abs(strengths - before).max(initial=0.0))
@@ -86,34 +86,66 @@ def _wins(panel: Panel) -> _Said:
     )
 
 
-def _blocks(panel: Panel, said: _Said) -> list[tuple[Items, np.ndarray]]:
-    """Answers that are connected, and the wins among them."""
-    block = np.full(int(panel.items.max(initial=-1)) + 1, -1)
-    found = [items for items, _ in components(panel)]
-    for number, items in enumerate(found):
-        block[items] = number
-    order = np.argsort(block[said.better], kind="stable")
-    ends = np.searchsorted(block[said.better][order], np.arange(len(found) + 1))
-    return [(items, order[ends[number] : ends[number + 1]]) for number, items in enumerate(found)]
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Groups of connected answers that are as many each, so that their equations are solved together.
+
+    Args:
+        items: of each block.
+        better: of each win among them, the answer's place in its block.
+        worse: likewise.
+        block: of each win.
+        wins: their numbers among all.
+    """
+
+    items: Int[np.ndarray, "block place"]
+    better: OfVotes
+    worse: OfVotes
+    block: OfVotes
+    wins: OfVotes
 
 
-def _fit(start: Strengths, items: Items, said: _Said, votes: np.ndarray, straight: PerVote, ridge: float) -> Strengths:
-    """Newton's steps on the log-likelihood of wins, each straight or reversed in part; it is concave."""
-    size = len(items)
-    better, worse = np.searchsorted(items, said.better[votes]), np.searchsorted(items, said.worse[votes])
-    weight, share = said.weight[votes], straight[votes]
-    strengths = start.copy()
+def _blocks(panel: Panel, said: _Said) -> list[_Blocks]:
+    total = int(panel.items.max(initial=-1)) + 1
+    by_size: dict[int, list[Items]] = {}
+    for items, _ in components(panel):
+        by_size.setdefault(len(items), []).append(items)
+    made = list[_Blocks]()
+    for found in by_size.values():
+        items = np.stack(found)
+        block, place = np.full(total, -1), np.zeros(total, dtype=np.int64)
+        block[items], place[items] = np.arange(len(items))[:, None], np.arange(items.shape[1])
+        wins = np.flatnonzero(block[said.better] >= 0)
+        better, worse = said.better[wins], said.worse[wins]
+        made.append(_Blocks(items, place[better], place[worse], block[better], wins))
+    return made
+
+
+def _fit(
+    strengths: Strengths, of: _Blocks, said: _Said, straight: PerVote, ridge: float
+) -> Float64[np.ndarray, "block place"]:
+    """Newton's steps on the log-likelihood of wins, each straight or reversed in part; it is concave.
+
+    Returns:
+        Strengths of the blocks' answers, in the shape of `of.items`.
+    """
+    blocks, size = of.items.shape
+    better, worse = of.block * size + of.better, of.block * size + of.worse
+    weight, share = said.weight[of.wins], straight[of.wins]
+    now = strengths[of.items].ravel()
+    diagonal = np.arange(size)
     for _ in range(_NEWTON):
-        chance = 1 / (1 + np.exp(strengths[worse] - strengths[better]))
-        pull = weight * (share - chance)
-        gradient = np.bincount(better, pull, size) - np.bincount(worse, pull, size) - ridge * strengths
-        bend = weight * chance * (1 - chance)
-        between = np.bincount(better * size + worse, bend, size * size).reshape(size, size)
-        curvature = -between - between.T
-        np.fill_diagonal(curvature, np.bincount(better, bend, size) + np.bincount(worse, bend, size) + ridge)
-        step = np.linalg.solve(curvature, gradient)
-        strengths = strengths + step * min(1.0, 2.0 / max(1e-12, float(np.abs(step).max())))
-    return strengths
+        chance = np.exp(-np.logaddexp(0, now[worse] - now[better]))
+        pull, bend = weight * (share - chance), weight * chance * (1 - chance)
+        gradient = np.bincount(better, pull, len(now)) - np.bincount(worse, pull, len(now)) - ridge * now
+        between = np.bincount(better * size + of.worse, bend, blocks * size * size).reshape(blocks, size, size)
+        curvature = -between - between.transpose(0, 2, 1)
+        own = np.bincount(better, bend, len(now)) + np.bincount(worse, bend, len(now)) + ridge
+        curvature[:, diagonal, diagonal] = own.reshape(blocks, size)
+        step = np.linalg.solve(curvature, gradient.reshape(blocks, size, 1))[..., 0]
+        largest = np.abs(step).max(axis=1, keepdims=True)
+        now = now + (step * np.minimum(1.0, 2.0 / np.maximum(largest, 1e-12))).ravel()
+    return now.reshape(blocks, size)
 
 
 def _follows(said: _Said, strengths: Strengths) -> PerVote:

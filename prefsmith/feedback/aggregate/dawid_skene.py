@@ -80,6 +80,7 @@ def _pooled(panel: Panel, least_votes: int) -> OfVotes:
 def _parameters(model: "DawidSkene", annotators: int, labels: list[int], size: int) -> tuple[Confusion, np.ndarray]:
     """Confusion matrices and the prior of crowd-kit's model, as arrays."""
     confusion = np.full((annotators, size, size), _LEAST)
+    assert model.errors_ is not None and model.priors_ is not None  # it was fitted
     errors = model.errors_.reset_index()
     for label in labels:
         confusion[errors["worker"].to_numpy(), errors["label"].to_numpy(), label] = errors[label].to_numpy()
