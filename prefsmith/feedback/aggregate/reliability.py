@@ -71,7 +71,7 @@ def likeliest(
     right, wrong = np.maximum(right, _LEAST), np.maximum(wrong, _LEAST)
 
     def total(values: PerVote) -> PerAnnotator:
-        return np.bincount(annotator, weights=weight * values, minlength=size)
+        return np.bincount(annotator, weights=weight * values, minlength=size).astype(np.float64)  # whole if empty
 
     def says(at: PerAnnotator) -> PerVote:
         return at[annotator] * right + (1 - at[annotator]) * wrong
