@@ -6,9 +6,10 @@ from typing import Literal
 
 from prefsmith.data.excerpt import excerpt_names, excerpt_row
 from prefsmith.data.rows import Row
+from prefsmith.data.votes.ranks import COLUMNS
 from prefsmith.errors import DataError
 
-Holds = Literal["texts", "names", "dialogues", "list", "single"]
+Holds = Literal["texts", "names", "dialogues", "list", "single", "ranks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Form:
         name: what it is called.
         columns: those by which it is recognised; a row without one of them is refused.
         holds: what the sides are: texts; names of things that are not in the file; dialogues; a `list` of completions;
-            or one vote a row (`single`).
+            or one vote a row (`single`, and `ranks` of two systems).
         prompt: the column of what was answered. Rows with the same are drawn together.
         categories: columns by which results are split, where the first row has them.
         methods: columns of who wrote either answer, or one that holds both, joined by an underscore.
@@ -45,6 +46,7 @@ FORMS = (
     Form("alpaca_eval", ("annotator", "preference", "gen1", "gen2", "key"), "single", "key"),
     Form("alpaca_eval", ("annotator", "preference", "generator_1", "generator_2", "instruction"), "single",
          "instruction"),
+    Form("wmt", COLUMNS, "ranks", "segmentId"),
     Form("mtbench", ("question", "conversation_a", "conversation_b", "votes"), "dialogues", "question", ("turn",),
          ("model_a", "model_b"), ("conversation_a", "conversation_b")),
     Form("crowdpareto", ("criterion", "a", "b", "votes"), "names", "criterion", ("criterion",)),
@@ -67,7 +69,7 @@ def recognise(row: Row) -> Form:
         DataError: it is none of them.
     """
     for form in FORMS:
-        has_votes = form.holds == "single" or any(name in row.values for name in EVIDENCE)
+        has_votes = form.holds in ("single", "ranks") or any(name in row.values for name in EVIDENCE)
         if has_votes and all(name in row.values for name in form.columns):
             return replace(
                 form,

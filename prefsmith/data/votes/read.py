@@ -11,6 +11,7 @@ from prefsmith.data.votes.compared import compared_pairs
 from prefsmith.data.votes.forms import Form, recognise, require
 from prefsmith.data.votes.gather import Roles, gather
 from prefsmith.data.votes.judgements import JudgedPair, Judgements, Notebook, plain
+from prefsmith.data.votes.ranks import RankedVotes
 from prefsmith.data.votes.sides import answers, prompt_of
 from prefsmith.data.votes.single import SingleVotes
 from prefsmith.data.votes.verdicts import Verdicts
@@ -70,13 +71,14 @@ class _Reading:
 
     def pairs(self, rows: Iterator[Row]) -> Iterator[JudgedPair]:
         """The pairs of the rows, in their order; refused rows are left out."""
-        single = SingleVotes(self.verdicts, self.roles, self.notes)
+        ranked = self.form.holds == "ranks"
+        alone = RankedVotes(self.verdicts, self.roles) if ranked else SingleVotes(self.verdicts, self.roles, self.notes)
         for row in rows:
             made: list[JudgedPair] = []
             try:
                 values = require(row, self.form)
-                if self.form.holds == "single":
-                    single.add(values, row.source)
+                if self.form.holds in ("single", "ranks"):
+                    alone.add(values, row.source)
                 elif self.form.holds == "list":
                     made = self._of_list(values, row.source)
                 else:
@@ -90,7 +92,7 @@ class _Reading:
             self.verdicts.keep()
             self.used += 1
             yield from made
-        yield from single.pairs()
+        yield from alone.pairs()
 
     def _pair(self, values: Mapping[str, object], place: str) -> JudgedPair:
         (first, words), (second, others) = answers(values, self.form, self.notes, place)

@@ -30,25 +30,36 @@ def bradley_terry(panel: Panel, *, pseudo: float = 0.1) -> Aggregate:
     Source:
         Bradley and Terry 1952, Biometrika 39; fitted by choix (Maystre and Grossglauser 2015, I-LSR).
     """
-    choix = load("choix", "choix", "bradley-terry")
     wins = wins_of(panel, pseudo)
     strengths, converged = np.zeros(int(panel.items.max(initial=-1)) + 1), True
     for items, pairs in components(panel):
-        matrix = matrix_of(panel, wins, items, pairs)
-        if len(items) == 2:  # many files compare every answer once: the closed form is as exact, and quick
-            strengths[items] = np.array([0.5, -0.5]) * np.log(matrix[0, 1] / matrix[1, 0])
-            continue
-        try:
-            strengths[items] = choix.ilsr_pairwise_dense(matrix, max_iter=_ROUNDS)
-        except RuntimeError:  # did not come to rest
-            strengths[items], converged = choix.lsr_pairwise_dense(matrix), False
-        strengths[items] -= strengths[items].mean()
+        strengths[items], came_to_rest = fit(matrix_of(panel, wins, items, pairs))
+        converged &= came_to_rest
     return Aggregate(
         prob=prob_of(panel, strengths),
         reliability=_consistency(panel, strengths),
         strengths=strengths,
         converged=converged,
     )
+
+
+def fit(wins: Float64[np.ndarray, "item item"]) -> tuple[Float64[np.ndarray, " item"], bool]:
+    """Strengths of items that are all connected, in nats, with sum zero; and whether the fit came to rest.
+
+    Args:
+        wins: of the item of a row against that of a column, above zero both ways wherever two were compared.
+
+    Raises:
+        ConfigError: choix is not installed.
+    """
+    if len(wins) == 2:  # many files compare every answer once: the closed form is as exact, and quick
+        return np.array([0.5, -0.5]) * np.log(wins[0, 1] / wins[1, 0]), True
+    choix = load("choix", "choix", "bradley-terry")
+    try:
+        strengths, converged = choix.ilsr_pairwise_dense(wins, max_iter=_ROUNDS), True
+    except RuntimeError:  # did not come to rest
+        strengths, converged = choix.lsr_pairwise_dense(wins), False
+    return strengths - strengths.mean(), converged
 
 
 def wins_of(panel: Panel, pseudo: float) -> Float64[np.ndarray, "pair 2"]:

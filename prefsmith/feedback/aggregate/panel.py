@@ -7,7 +7,7 @@ Axes
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ INVALID = 3
 
 Ties = Literal["half", "drop"]
 OfVotes = Int[np.ndarray, " vote"]
+OfPairs = Int[np.ndarray, " chosen"]
 PerVote = Float64[np.ndarray, " vote"]
 PerPair = Float64[np.ndarray, " pair"]
 PerAnnotator = Float64[np.ndarray, " annotator"]
@@ -68,6 +69,11 @@ class Panel:
         """How many votes each pair has for its first answer, for its second, and for a tie."""
         flat = np.bincount(self.pair * 3 + self.said, minlength=self.pairs * 3)
         return flat.reshape(self.pairs, 3).astype(np.float64)
+
+    def of_pairs(self, chosen: OfPairs) -> "Panel":
+        """The votes on some pairs alone; everything keeps its number."""
+        kept = np.isin(self.pair, chosen)
+        return replace(self, pair=self.pair[kept], annotator=self.annotator[kept], said=self.said[kept])
 
     def compared(self) -> bool:
         """Whether some pair has votes of two annotators, so that one can be held against another."""
