@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from prefsmith.cli.terminal import complain, say
 
 if TYPE_CHECKING:
+    from prefsmith.evaluate.stats import Share
+    from prefsmith.methods.experiment.rates import Rates
     from prefsmith.methods.experiment.run import Written
     from prefsmith.methods.experiment.settings import ExperimentConfig
 
@@ -19,10 +21,12 @@ For example:
 
     prefsmith eval frontier recipes/sentiment-slice.yaml
     prefsmith eval frontier recipes/sentiment.yaml --seed 0 --out eval/sentiment
+    prefsmith eval frontier recipes/summary-slice.yaml
 
 A recipe says what is compared: losses with their settings, best-of-n, reinforcement learning (RLOO) on the true or a \
-learned reward. All of them start from one model, which has learnt reviews from a grammar, and learn from its own \
-answers. Each is measured every few steps: mean reward, KL by two estimates, length, whether answers end.
+learned reward. All of them start from one model, which has learnt reviews, or summaries of posts, from a grammar, \
+and learn from its own answers. Each is measured every few steps: mean reward, KL by two estimates, length, whether \
+answers end. With a section `winrate` the page begins with win rates against the answers of the data, over temperatures.
 
 Written are evidence.json (every number with n and interval; the same seeds give the same bytes, on any number of \
 workers), report.html, and a folder for every run. An experiment that was stopped goes on with --resume. Criteria say \
@@ -95,8 +99,31 @@ def _lines(written: "Written") -> Iterator[str]:
             f"{f'{kl.value:.2f}' if exact else f'{kl.value:.2f} [{kl.low:.2f}, {kl.high:.2f}]':<20}"
             f"{f'{end.best:+.2f}':<12}{share}"
         ).rstrip()
+    if found.rates is not None:
+        yield from _rates(found.rates)
     yield ""
     for check in found.checks:
         yield f"{check.name}  {check.word:<11}{check.claim}: {check.found}"
     yield ""
     yield f"{written.seconds / 60:.1f} minutes. The report: {written.report}"
+
+
+def _rates(rates: "Rates") -> Iterator[str]:
+    """A row for each method, a column for each temperature; below, what the paper says."""
+    yield ""
+    yield f"win rate against the data's answers, {rates.prompts:,} prompts, ties one half, at temperature"
+    yield "".join((" " * 34, *(f"{temperature:<20g}" for temperature in rates.temperatures))).rstrip()
+    width = len(rates.temperatures)
+    for start in range(0, len(rates.rates), width):
+        row = rates.rates[start : start + width]
+        cells = (_share(each.rate.rate) for each in row)
+        yield f"  {row[0].arm!s:<32}{''.join(f'{cell:<20}' for cell in cells)}".rstrip()
+    yield ""
+    for claim in rates.claims:
+        found = claim.difference
+        numbers = "" if found is None else f": {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+        yield f"{claim.name}  {claim.verdict:<20}{claim.claim}{numbers}"
+
+
+def _share(rate: "Share | None") -> str:
+    return "" if rate is None else f"{rate.value:.3f} [{rate.low:.2f}, {rate.high:.2f}]"

@@ -7,9 +7,13 @@ A review has one hidden mood, which decides between good and bad words.
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
+
+from prefsmith.feedback.world import Example, Use
+from prefsmith.records import Group
 
 GOOD = {"great": 1.0, "lovely": 0.8, "superb": 1.5, "fine": 0.4, "moving": 0.7}
 BAD = {"awful": -1.5, "boring": -0.8, "weak": -0.6, "bland": -0.4, "bad": -1.0}
@@ -32,20 +36,8 @@ _PHRASE = (
 _REVIEW = re.compile(rf"{_PHRASE} (and|but) {_PHRASE} \.( i ({'|'.join(VERBS)}) it \.)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
-    """The first three words of a review, and the rest of it behind a space."""
-
-    prompt: str
-    completion: str
-
-    def as_row(self) -> dict[str, str]:
-        """As a row of a file of examples."""
-        return {"prompt": self.prompt, "completion": self.completion}
-
-
-def write_reviews(count: int, seed: int) -> list[Review]:
-    """Reviews drawn from the grammar."""
+def write_reviews(count: int, seed: int) -> list[Example]:
+    """Reviews drawn from the grammar: the first three words of each, and the rest of it."""
     random = Random(seed)
     return [_review(random) for _ in range(count)]
 
@@ -68,13 +60,40 @@ def is_review(text: str) -> bool:
     return _REVIEW.fullmatch(" ".join(text.split())) is not None
 
 
-def _review(random: Random) -> Review:
+@dataclass(frozen=True, slots=True)
+class Reviews:
+    """Reviews, to be written to their end. There are twelve prompts, and each use asks all of them."""
+
+    name: str = "reviews"
+    words: Sequence[str] = WORDS
+    longest: int = 24
+    longest_text: int = 32
+    criteria: Sequence[str] = ("V1", "V2", "V3", "A1", "A2", "A3", "A4", "A5")
+
+    def examples(self, count: int, seed: int) -> list[Example]:
+        """Reviews to learn from."""
+        return write_reviews(count, seed)
+
+    def prompts(self, use: Use = "measured", count: int = len(PROMPTS), seed: int = 0) -> list[Group]:
+        """Every prompt of the grammar."""
+        return [Group(prompt, f"grammar:{line}", prompt, ()) for line, prompt in enumerate(PROMPTS, 1)]
+
+    def reward(self, prompt: str, answer: str) -> float:
+        """How favourable what the policy wrote is, in nats."""
+        return true_reward(answer)
+
+    def well_formed(self, prompt: str, answer: str) -> bool:
+        """Whether the grammar can write the review."""
+        return is_review(f"{prompt}{answer}")
+
+
+def _review(random: Random) -> Example:
     mood = random.random()
     words = [*_phrase(random, mood), random.choice(("and", "but")), *_phrase(random, mood), "."]
     if random.random() < _VERDICT_SHARE:
         weights = [max(0.05, mood if value > 0 else 1 - mood) if value else 1.0 for value in VERBS.values()]
         words += ["i", random.choices(tuple(VERBS), weights)[0], "it", "."]
-    return Review(" ".join(words[:3]), "".join(f" {word}" for word in words[3:]))
+    return Example(" ".join(words[:3]), "".join(f" {word}" for word in words[3:]))
 
 
 def _phrase(random: Random, mood: float) -> list[str]:

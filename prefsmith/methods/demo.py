@@ -20,16 +20,14 @@ from prefsmith.evaluate.policy import measure_policy
 from prefsmith.evaluate.reader import Reader, open_reader
 from prefsmith.evaluate.samples import Answer
 from prefsmith.evaluate.stats import Mean, Share, mean, wilson
-from prefsmith.feedback.reviews import is_review, true_reward
+from prefsmith.feedback.reviews import Reviews, true_reward
+from prefsmith.feedback.world import TrueReward
 from prefsmith.methods.experiment.world import (
     BATCH,
-    LONGEST,
     TOKEN_BUDGET,
-    TRUE,
     judged_answers,
-    learn_reviews,
+    learn,
     one_thread,
-    prompts,
     quiet,
     write_answers,
     write_rows,
@@ -41,6 +39,7 @@ from prefsmith.train.folder import free_folder
 
 Say = Callable[[str], None]
 
+WORLD = Reviews()
 BETA = 1.0
 REVIEWS = 8_000
 SFT_STEPS, DPO_STEPS = 600, 180
@@ -99,11 +98,12 @@ def demo(out: Path | None, *, seed: int = 0, say: Say = print, watch: Watch | No
     with one_thread():
         say(f"1/5  A corpus: {REVIEWS:,} short reviews from a grammar, whose true reward is known")
         say("2/5  A small language model learns the corpus from scratch (sft)")
-        sft = learn_reviews(
-            folder, reviews=REVIEWS, steps=SFT_STEPS, per_step=96, learning_rate=3e-3, seed=seed, watch=watch
+        sft = learn(
+            WORLD, folder, examples=REVIEWS, steps=SFT_STEPS, per_step=96, learning_rate=3e-3, seed=seed, watch=watch
         )
         say("3/5  It writes answers; a judge that errs compares them (Bradley-Terry on the true reward)")
-        judged = judged_answers(open_reader(sft, device="cpu"), asked=JUDGED_PROMPTS, answers=ANSWERS, seed=seed + 1)
+        reader = open_reader(sft, device="cpu")
+        judged = judged_answers(WORLD, reader, WORLD.prompts(), asked=JUDGED_PROMPTS, answers=ANSWERS, seed=seed + 1)
         pairs = write_rows(folder / "pairs.jsonl", [each.as_row() for each in judged])
         right = sum(each.gap > 0 for each in judged) / len(judged)
         say(f"     {len(judged):,} pairs; {right:.0%} of the verdicts agree with the reward")
@@ -154,7 +154,7 @@ def _dpo(model: Path, pairs: Path, out: Path, seed: int) -> RunConfig:
             "optim": {"learning_rate": 5e-4},
             "train": {"pairs_per_step": 64, "epochs": 2, "max_steps": DPO_STEPS, "seed": seed},
             "checkpoint": {"every": 1000, "keep": 1},
-            "evaluate": {"every": 50, "sample_tokens": LONGEST},
+            "evaluate": {"every": 50, "sample_tokens": WORLD.longest},
             "out": str(out),
         }
     )
@@ -162,19 +162,20 @@ def _dpo(model: Path, pairs: Path, out: Path, seed: int) -> RunConfig:
 
 def _measure(before: Path, after: Path, seed: int) -> tuple[Measured, Measured, np.ndarray]:
     reference, policy = open_reader(before, device="cpu"), open_reader(after, device="cpu")
-    sampling = Sampling(max_new_tokens=LONGEST, seed=seed + 2, batch_size=BATCH)
+    sampling = Sampling(max_new_tokens=WORLD.longest, seed=seed + 2, batch_size=BATCH)
+    prompts, reward = WORLD.prompts(), TrueReward(WORLD)
 
     def measured(reader: Reader) -> Measured:
         models = reader.model, reference.model
         found = measure_policy(
-            *models, reader.encoder, prompts(), TRUE, sampling, per_prompt=MEASURED, token_budget=TOKEN_BUDGET
+            *models, reader.encoder, prompts, reward, sampling, per_prompt=MEASURED, token_budget=TOKEN_BUDGET
         )
-        good = sum(answer.ended and is_review(f"{answer.group.prompt}{answer.text}") for answer in found.answers)
-        grammatical = wilson(good, len(found.answers))
+        good = [each.ended and WORLD.well_formed(str(each.group.prompt), each.text) for each in found.answers]
+        grammatical = wilson(sum(good), len(found.answers))
         return Measured(found.reward, found.kl.averaged, grammatical, found.rewards, found.answers)
 
-    many = write_answers(reference, per_prompt=FRONTIER, seed=seed + 3)
-    rewards = np.array([true_reward(answer.text) for answer in many]).reshape(len(prompts()), FRONTIER)
+    many = write_answers(WORLD, reference, prompts, per_prompt=FRONTIER, seed=seed + 3)
+    rewards = np.array([true_reward(answer.text) for answer in many]).reshape(len(prompts), FRONTIER)
     return measured(reference), measured(policy), rewards
 
 

@@ -1,7 +1,7 @@
 """The page of an experiment: methods against the best that any could reach, criteria, and every number behind them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,23 +9,14 @@ from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefsmith.errors import ConfigError
+from prefsmith.report.arms import title_of
 from prefsmith.report.evidence import Remark
 from prefsmith.report.excerpt import Cell, Drawing, Excerpt, Grid
 from prefsmith.report.methods import Drawn, Family, methods_plot
 from prefsmith.report.page import POLICY, ends, measured, templates, write_page
+from prefsmith.report.temperatures import ShownRates, claim_table, detail_table, rate_grid, temperature_plot
 from prefsmith.train.findings import Finding
 
-NAMES = {
-    "reference": "the start",
-    "dpo": "DPO",
-    "ipo": "IPO",
-    "kto": "KTO",
-    "sft": "fine-tuning on chosen",
-    "unlikelihood": "unlikelihood",
-    "best_of_n": "best of n",
-    "rloo": "RLOO",
-}
-"""What methods are called on the page; others by their own names."""
 NEAR, FAR = 1.0, 1.5
 """Nats: where methods go beyond the second, what they do below the first is drawn once more."""
 FIGURE = (
@@ -33,7 +24,6 @@ FIGURE = (
     "are earlier steps. No policy can lie in the shaded part; it ends where the start\u2019s own answers no longer "
     "show what is possible."
 )
-REWARDS = {"task": "true reward", "learned": "learned reward"}
 
 
 class Shown(BaseModel):
@@ -125,6 +115,7 @@ class ExperimentEvidence(Shown):
     ends: list[End]
     seeds: list[SeedRow] = Field(min_length=1)
     points: list[Measurement]
+    winrates: ShownRates | None = None
 
 
 def read_experiment(folder: Path) -> ExperimentEvidence:
@@ -171,6 +162,10 @@ def experiment_page(found: ExperimentEvidence, name: str) -> str:
             near=_figure("frontier-near", families, found, NEAR) if _goes_far(found) else None,
             findings=[Finding("experiment", each.severity, each.what, fix=each.fix) for each in found.findings],
             settings=list(_flat(found.recipe)),
+            chart=None if found.winrates is None else temperature_plot(found.winrates),
+            grid=rate_grid,
+            details=detail_table,
+            claims=claim_table,
             signed=_signed,
             z=_z,
             version=version("prefsmith"),
@@ -206,20 +201,6 @@ def _end_row(each: End) -> tuple[Cell, ...]:
         (_signed(each.best),),
         ("" if each.efficiency is None or kl.value <= 0 else f"{each.efficiency:.2f}",),
     )
-
-
-def title_of(method: str, settings: Mapping[str, float | str]) -> str:
-    """An arm in words: `DPO, beta 0.1`."""
-    values = [
-        REWARDS.get(str(value), str(value)) if key == "reward" else f"{key} {_as_given(value)}"
-        for key, value in settings.items()
-    ]
-    return ", ".join((NAMES.get(method, method), *values))
-
-
-def _as_given(value: float | str) -> str:
-    """A setting as it was given."""
-    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _signed(value: float | None) -> str:

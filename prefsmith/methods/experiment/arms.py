@@ -14,13 +14,13 @@ from prefsmith.evaluate.points import Arm, SequenceKL
 from prefsmith.evaluate.policy import measure_policy
 from prefsmith.evaluate.reader import open_reader, snapshot
 from prefsmith.evaluate.stats import Mean, Share, wilson
-from prefsmith.feedback.reviews import is_review
 from prefsmith.feedback.reward import open_reward
+from prefsmith.feedback.world import TrueReward
 from prefsmith.losses.registry import find
 from prefsmith.methods.experiment.beside import write_arm
 from prefsmith.methods.experiment.place import Place
 from prefsmith.methods.experiment.settings import ExperimentConfig, TrainingConfig
-from prefsmith.methods.experiment.world import BATCH, LONGEST, TOKEN_BUDGET, TRUE, epochs_for, prompts, quiet
+from prefsmith.methods.experiment.world import BATCH, TOKEN_BUDGET, epochs_for, quiet
 from prefsmith.methods.rl import Rloo, rloo
 from prefsmith.model.export import export
 from prefsmith.model.generate import Sampling
@@ -43,7 +43,7 @@ class Reading:
         kl: to the start, both estimates.
         tokens: mean length.
         ended: share that the policy ended itself.
-        grammatical: share that the grammar can write.
+        grammatical: share that the world could have written itself.
         sample: the first answer to the first prompt, with it.
     """
 
@@ -61,22 +61,24 @@ class _Looking:
 
     def __init__(self, config: ExperimentConfig, place: Place) -> None:
         self.config, self.reference = config, open_reader(place.start, device="cpu")
-        self.sampling = Sampling(max_new_tokens=LONGEST, seed=place.noise("measuring"), batch_size=BATCH)
+        self.prompts = config.asked("measured", place.seed)
+        self.sampling = Sampling(max_new_tokens=config.world.longest, seed=place.noise("measuring"), batch_size=BATCH)
         self.readings: list[Reading] = []
 
     def look(self, policy: Frozen, step: int) -> None:
         """Measure a policy after so many steps."""
+        world = self.config.world
         found = measure_policy(
             policy,
             self.reference.model,
             self.reference.encoder,
-            prompts(),
-            TRUE,
+            self.prompts,
+            TrueReward(world),
             self.sampling,
             per_prompt=self.config.measuring.samples,
             token_budget=TOKEN_BUDGET,
         )
-        good = sum(answer.ended and is_review(f"{answer.group.prompt}{answer.text}") for answer in found.answers)
+        good = sum(each.ended and world.well_formed(str(each.group.prompt), each.text) for each in found.answers)
         first = found.answers[0]
         sample, grammatical = f"{first.group.prompt}{first.text}", wilson(good, len(found.answers))
         self.readings.append(Reading(step, found.reward, found.kl, found.tokens, found.ended, grammatical, sample))
@@ -105,7 +107,7 @@ def train_loss(config: ExperimentConfig, place: Place, arm: Arm) -> list[Reading
         if (step := looking.due(row, steps)) is not None:
             looking.look(snapshot(loaded.model), step)
             if step == steps:
-                write_arm(place.of(arm), place, looking.readings)
+                write_arm(config, place.of(arm), place, looking.readings)
 
     settings = loss_run(config, place, arm)
     fit(settings, model=(loaded.model, loaded.tokenizer), say=quiet, watch=watch)
@@ -178,7 +180,8 @@ def train_rloo(config: ExperimentConfig, place: Place, arm: Arm) -> list[Reading
     """Reinforcement learning on the true reward, or on the learned one."""
     looking, training = _Looking(config, place), training_of(config, arm)
     reader = open_reader(place.start, device="cpu")
-    reward = TRUE if arm.setting("reward") == "task" else open_reward(place.reward, device="cpu")
+    true = arm.setting("reward") == "task"
+    reward = TrueReward(config.world) if true else open_reward(place.reward, device="cpu")
     model = reader.model.scorer.model.requires_grad_(True)
     reference = Frozen(Scorer(model, "shared").frozen_copy())
     policy, folder = Scorer(model, "shared"), place.of(arm)
@@ -190,7 +193,7 @@ def train_rloo(config: ExperimentConfig, place: Place, arm: Arm) -> list[Reading
         steps=training.steps,
         prompts=training.pairs_per_step // answers,
         answers=answers,
-        max_new_tokens=LONGEST,
+        max_new_tokens=config.world.longest,
         optim=OptimConfig(
             learning_rate=training.learning_rate, warmup_steps=training.warmup_steps, schedule=training.schedule
         ),
@@ -204,7 +207,7 @@ def train_rloo(config: ExperimentConfig, place: Place, arm: Arm) -> list[Reading
             if (step := looking.due(row, steps)) is not None:
                 looking.look(snapshot(model), step)
 
-        rloo(policy, reference, reader.encoder, prompts(), reward, how, watch=watch)
+        rloo(policy, reference, reader.encoder, config.asked("train", place.seed), reward, how, watch=watch)
     export(model, reader.encoder.tokenizer, folder, template=None)
     return looking.readings
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from prefsmith.evaluate.frontier import Best, Rewards, tilted
 from prefsmith.evaluate.stats import Mean, mean
-from prefsmith.feedback.reviews import true_reward
 from prefsmith.methods.experiment.place import Place
-from prefsmith.methods.experiment.world import prompts, write_text
+from prefsmith.methods.experiment.settings import ExperimentConfig
+from prefsmith.methods.experiment.world import write_text
 
 if TYPE_CHECKING:
     from prefsmith.methods.experiment.arms import Reading
@@ -30,10 +30,11 @@ def best_curve(rewards: Rewards) -> list[Best]:
     return [start, *(tilted(rewards, beta) for beta in BETAS)]
 
 
-def write_arm(folder: Path, place: Place, readings: Sequence["Reading"]) -> None:
+def write_arm(config: ExperimentConfig, folder: Path, place: Place, readings: Sequence["Reading"]) -> None:
     """Write evidence.json into the run of an arm, from which its page is drawn.
 
     Args:
+        config: of the experiment.
         folder: of the run.
         place: of its seed.
         readings: of the policy, the earliest first.
@@ -42,7 +43,8 @@ def write_arm(folder: Path, place: Place, readings: Sequence["Reading"]) -> None
         TrainingError: the disk is full or fails.
     """
     rows = [json.loads(line) for line in place.answers.read_text(encoding="utf-8").splitlines()]
-    rewards = np.array([true_reward(row["completion"]) for row in rows]).reshape(len(prompts()), -1)
+    prompts = len({row["prompt"] for row in rows})
+    rewards = np.array([config.world.reward(row["prompt"], row["completion"]) for row in rows]).reshape(prompts, -1)
     nothing = Mean(0.0, 0.0, 0.0, rewards.size)
     points = [_point("the start", mean(rewards.ravel().tolist()), nothing)]
     points += [_point(f"step {each.step:,}", each.reward, each.kl.averaged) for each in readings]

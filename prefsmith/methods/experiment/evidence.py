@@ -1,7 +1,7 @@
 """From what was read of every seed and arm to points, criteria, findings, and evidence.json."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import numpy as np
@@ -11,9 +11,10 @@ from prefsmith.evaluate.criteria import Check, Ground, Table, checks
 from prefsmith.evaluate.frontier import Best, Rewards, best_at, tilted
 from prefsmith.evaluate.points import Arm, Average, Point, averages, endpoints
 from prefsmith.evaluate.stats import Mean, Share, mean
-from prefsmith.feedback.reviews import PROMPTS
 from prefsmith.methods.experiment.arms import REFERENCE, Reading
 from prefsmith.methods.experiment.beside import best_curve
+from prefsmith.methods.experiment.judged import Sampled
+from prefsmith.methods.experiment.rates import Rates, win_rates
 from prefsmith.methods.experiment.seed import Learned, Start
 from prefsmith.methods.experiment.settings import BEST_OF_N, RLOO, ExperimentConfig
 
@@ -27,12 +28,14 @@ class SeedFound:
         learned: the reward model; None where no method uses one.
         readings: of every trained arm, and of the start.
         digests: sha256 of the start's weights and of the pairs.
+        answers: of every arm over temperatures; none where no win rates are measured.
     """
 
     start: Start
     learned: Learned | None
     readings: Mapping[Arm, Sequence[Reading]]
     digests: Mapping[str, str]
+    answers: Mapping[Arm, Sequence[Sampled]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Experiment:
         points: of every arm, step and seed; those of the start have step 0.
         grounds: by seed.
         checks: the criteria.
+        rates: win rates over temperatures; None where none are measured.
     """
 
     config: ExperimentConfig
@@ -52,6 +56,7 @@ class Experiment:
     points: tuple[Point, ...]
     grounds: Mapping[int, Ground]
     checks: tuple[Check, ...]
+    rates: Rates | None = None
 
     @property
     def ends(self) -> list[Average]:
@@ -68,7 +73,9 @@ def gather(config: ExperimentConfig, seeds: Mapping[int, SeedFound]) -> Experime
         for seed, found in seeds.items()
         for point in _points(arm, seed, found, grounds[seed])
     ]
-    return Experiment(config, seeds, tuple(points), grounds, tuple(checks(points, grounds)))
+    held = tuple(check for check in checks(points, grounds) if check.name in config.world.criteria)
+    rates = None if config.winrate is None else win_rates(config, {seed: each.answers for seed, each in seeds.items()})
+    return Experiment(config, seeds, tuple(points), grounds, held, rates)
 
 
 def _ground(config: ExperimentConfig, rewards: Rewards) -> Ground:
@@ -117,14 +124,21 @@ def findings(found: Experiment) -> list[dict[str, str]]:
     """What the numbers mean, as far as they can tell."""
     table = Table(found.points, found.grounds)
     said = [*_against_on_policy(table), *_learned_reward(found, table), *_fine_tuning(table)]
-    said.append(
-        _finding(
-            "note",
-            f"The grammar has {len(PROMPTS)} prompts, and each is asked equally often: intervals are of answers to "
-            "these, and nothing is said of other prompts.",
-        )
-    )
+    said.append(_finding("note", _asked(found.config)))
     return said
+
+
+def _asked(config: ExperimentConfig) -> str:
+    if config.prompts is None:
+        count = len(config.asked("measured", config.seeds[0]))
+        return (
+            f"The grammar has {count} prompts, and each is asked equally often: intervals are of answers to "
+            "these, and nothing is said of other prompts."
+        )
+    return (
+        f"Reward and KL are of {config.prompts.measured} prompts of which none was learnt from, and each is asked "
+        "equally often: intervals are of answers to these."
+    )
 
 
 def _against_on_policy(table: Table) -> list[dict[str, str]]:
@@ -191,6 +205,7 @@ def as_json(found: Experiment) -> dict[str, object]:
         "ends": [_average(each) for each in found.ends],
         "seeds": [_seed(seed, each, found.grounds[seed]) for seed, each in found.seeds.items()],
         "points": [_point_row(point, found) for point in found.points],
+        **({} if found.rates is None else {"winrates": found.rates.as_dict()}),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from prefsmith.evaluate.points import Arm
 
-Use = Literal["pairs", "held out", "frontier", "measuring"]
+Use = Literal["pairs", "held out", "frontier", "measuring", "judged"]
 _USES: tuple[Use, ...] = ("pairs", "held out", "frontier", "measuring")
 _BEYOND_STEPS = 2**40
 """Noise of measurements is never that of a step of training, whose seeds are smaller."""
@@ -62,4 +62,6 @@ class Place:
 
     def noise(self, use: Use) -> int:
         """Seed of the answers for a use, of which no two share any."""
+        if use == "judged":
+            return 2 * _BEYOND_STEPS + self.seed
         return _BEYOND_STEPS + self.seed * len(_USES) + _USES.index(use)

@@ -14,6 +14,7 @@ from prefsmith.files import digest_of_files, file_digest
 from prefsmith.losses import resolve
 from prefsmith.methods.experiment.arms import REFERENCE, Reading, measure_start, train_loss, train_rloo
 from prefsmith.methods.experiment.evidence import Experiment, SeedFound, as_json, gather
+from prefsmith.methods.experiment.judged import Sampled, answer_arm, answer_start, by_arm
 from prefsmith.methods.experiment.place import Place
 from prefsmith.methods.experiment.results import Results
 from prefsmith.methods.experiment.seed import Learned, Start, learn_reward, prepare
@@ -27,6 +28,7 @@ from prefsmith.train.folder import free_folder
 
 Say = Callable[[str], None]
 START, MEASURED, LEARNED = "start", "the start, measured", "the learned reward"
+JUDGED = "judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,27 +143,44 @@ def _tasks(config: ExperimentConfig, place: Place) -> list[Task]:
         tasks.append(Task(learned, learn_reward, (config, place), Learned, place.reward, (start,)))
     nothing = place.of(REFERENCE)  # it writes none
     tasks.append(Task(_name(place, MEASURED), measure_start, (config, place), list[Reading], nothing, (start,)))
+    if config.winrate is not None:
+        tasks.append(_judging(config, place))
     trained = sorted((arm for arm in config.arms() if arm.method != BEST_OF_N), key=lambda arm: arm.method != RLOO)
     for arm in trained:
         after = (start, learned) if arm.setting("reward") == "learned" else (start,)
         work = train_rloo if arm.method == RLOO else train_loss
         tasks.append(Task(_name(place, arm), work, (config, place, arm), list[Reading], place.of(arm), after))
-    return tasks
+    return tasks if config.winrate is None else [*tasks, *(_judging(config, place, arm) for arm in trained)]
+
+
+def _judging(config: ExperimentConfig, place: Place, arm: Arm = REFERENCE) -> Task:
+    """Answers over temperatures: of an arm, or of the start with the best of several."""
+    name, nothing = _judged(place, arm), place.of(Arm(JUDGED))  # none writes a folder
+    if arm != REFERENCE:
+        return Task(name, answer_arm, (config, place, arm), list[Sampled], nothing, (_name(place, arm),))
+    after = (_name(place, START), *([_name(place, LEARNED)] if config.learns_a_reward else []))
+    return Task(name, answer_start, (config, place), dict[str, list[Sampled]], nothing, after)
 
 
 def _seed_found(config: ExperimentConfig, place: Place, results: Mapping[str, Any]) -> SeedFound:
     readings = {arm: results[_name(place, arm)] for arm in config.arms() if arm.method != BEST_OF_N}
     weights = sorted(place.start.glob("*.safetensors"))
+    judged = {} if config.winrate is None else {arm: results[_judged(place, arm)] for arm in (REFERENCE, *readings)}
     return SeedFound(
         start=results[_name(place, START)],
         learned=results.get(_name(place, LEARNED)),
         readings={REFERENCE: results[_name(place, MEASURED)], **readings},
         digests={"start": digest_of_files(weights), "pairs": file_digest(place.pairs)},
+        answers=by_arm(config, judged),
     )
 
 
 def _name(place: Place, what: Arm | str) -> str:
     return f"seed {place.seed}, {what}"
+
+
+def _judged(place: Place, arm: Arm) -> str:
+    return f"{_name(place, JUDGED)}, {arm}"
 
 
 def _words(result: object) -> str:
@@ -173,6 +192,6 @@ def _words(result: object) -> str:
         accuracy = "" if result.accuracy is None else f"accuracy {result.accuracy}, "
         return f"{accuracy}correlation with the true one {result.correlation:.2f}"
     last = result[-1] if isinstance(result, list) and result else None
-    if last is None:
-        return "done"
+    if not isinstance(last, Reading):
+        return "answered"
     return f"reward {last.reward.value:+.2f} at KL {last.kl.averaged.value:.2f}"

@@ -7,18 +7,11 @@ import numpy as np
 
 from prefsmith.evaluate.reader import open_reader
 from prefsmith.evaluate.stats import Share
-from prefsmith.feedback.reviews import true_reward
+from prefsmith.feedback.world import TrueReward
 from prefsmith.methods.experiment.arms import run_settings
 from prefsmith.methods.experiment.place import Place
 from prefsmith.methods.experiment.settings import ExperimentConfig
-from prefsmith.methods.experiment.world import (
-    judged_answers,
-    learn_reviews,
-    prompts,
-    quiet,
-    write_answers,
-    write_rows,
-)
+from prefsmith.methods.experiment.world import judged_answers, learn, quiet, write_answers, write_rows
 from prefsmith.methods.reward_model import fit_reward
 from prefsmith.records import Completion, Group
 
@@ -66,10 +59,11 @@ def prepare(config: ExperimentConfig, place: Place) -> Start:
         TrainingError: the disk is full or fails.
     """
     place.folder.mkdir(parents=True)
-    start, asked = config.start, config.preferences
-    learn_reviews(
+    start, asked, world = config.start, config.preferences, config.world
+    learn(
+        world,
         place.folder,
-        reviews=start.reviews,
+        examples=start.examples,
         steps=start.steps,
         per_step=start.per_step,
         learning_rate=start.learning_rate,
@@ -77,15 +71,21 @@ def prepare(config: ExperimentConfig, place: Place) -> Start:
         shape={"width": start.width, "layers": start.layers, "heads": start.heads},
     )
     reader = open_reader(place.start, device="cpu")
+    learnt, kept = config.asked("train", place.seed), config.asked("held out", place.seed)
     pairs, held_out = (
-        judged_answers(reader, asked=times, answers=asked.answers, seed=noise, labels=asked.labels)
-        for times, noise in ((asked.asked, place.noise("pairs")), (asked.held_out, place.noise("held out")))
+        judged_answers(world, reader, prompts, asked=times, answers=asked.answers, seed=noise, labels=asked.labels)
+        for prompts, times, noise in (
+            (learnt, asked.asked, place.noise("pairs")),
+            (kept, asked.held_out, place.noise("held out")),
+        )
     )
     write_rows(place.pairs, [each.as_row() for each in pairs])
     write_rows(place.held_out, [each.as_row() for each in held_out])
-    answers = write_answers(reader, per_prompt=config.measuring.frontier, seed=place.noise("frontier"))
+    measured = config.asked("measured", place.seed)
+    answers = write_answers(world, reader, measured, per_prompt=config.measuring.frontier, seed=place.noise("frontier"))
     write_rows(place.answers, [{"prompt": str(each.group.prompt), "completion": each.text} for each in answers])
-    rewards = np.array([true_reward(each.text) for each in answers]).reshape(len(prompts()), -1).tolist()
+    true = [world.reward(str(each.group.prompt), each.text) for each in answers]
+    rewards = np.array(true).reshape(len(measured), -1).tolist()
     return Start(rewards, len(pairs), sum(each.gap > 0 for each in pairs) / len(pairs))
 
 
@@ -110,7 +110,7 @@ def learn_reward(config: ExperimentConfig, place: Place) -> Learned:
         for number, (prompt, own) in enumerate(texts.items(), 1)
     ]
     scores = np.array(found.reward.rewards(groups))
-    true = np.array([true_reward(each.content) for group in groups for each in group.completions])
+    true = np.array([value for own in TrueReward(config.world).rewards(groups) for value in own])
     varied = scores.std() > 0 < true.std()
     alike = float(np.corrcoef(scores.ravel(), true)[0, 1]) if varied else 0.0
     return Learned(found.accuracy, found.step, alike, scores.tolist())

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from prefsmith.config import Section
 from prefsmith.evaluate.points import Arm
+from prefsmith.feedback.world import Use, World
+from prefsmith.feedback.worlds import WORLDS
+from prefsmith.records import Group
 from prefsmith.settings import build_as, read_yaml
 
 BEST_OF_N, RLOO = "best_of_n", "rloo"
@@ -18,14 +21,14 @@ Rule = Literal["V1", "V2", "V3", "A1", "A2", "A3", "A4", "A5"]
 
 
 class StartConfig(Section):
-    """The model that every method starts from: it learns reviews from scratch."""
+    """The model that every method starts from: it learns texts of the world from scratch."""
 
-    reviews: int = Field(default=12_000, ge=1)
-    """Reviews that the grammar writes."""
+    examples: int = Field(default=12_000, ge=1)
+    """Texts that the world writes."""
     steps: int = Field(default=500, ge=1)
     """Optimiser steps."""
     per_step: int = Field(default=96, ge=1)
-    """Reviews in a step."""
+    """Texts in a step."""
     learning_rate: float = Field(default=3e-3, gt=0, lt=1)
     """Peak; falls linearly to zero."""
     width: int = Field(default=64, ge=4)
@@ -40,7 +43,7 @@ class PreferencesConfig(Section):
     """What methods learn from: the start's own answers, compared pair by pair."""
 
     asked: int = Field(default=208, ge=1)
-    """How often each of the grammar's twelve prompts is asked."""
+    """How often each prompt is asked; reviews have twelve."""
     held_out: int = Field(default=20, ge=0)
     """The same for the pairs that the reward model is chosen by."""
     answers: int = Field(default=4, ge=2)
@@ -70,9 +73,36 @@ class MeasuringConfig(Section):
     every: int = Field(default=100, ge=1)
     """Steps between measurements; the last step is always measured."""
     samples: int = Field(default=250, ge=2)
-    """Answers to each of the twelve prompts."""
+    """Answers to each prompt."""
     frontier: int = Field(default=1_500, ge=2)
     """Answers of the start to each prompt, of which the frontier is computed: fewer are low above 2.5 nats of KL."""
+
+
+class PromptsConfig(Section):
+    """How many prompts are drawn, in a world that has more of them than anybody asks."""
+
+    train: int = Field(ge=1)
+    """That methods learn from."""
+    held_out: int = Field(ge=1)
+    """That the reward model is chosen by; like those below never learnt from."""
+    measured: int = Field(ge=1)
+    """That reward and KL are measured on."""
+
+
+class WinRateConfig(Section):
+    """Answers beside those of the data, compared on the true reward, over sampling temperatures."""
+
+    prompts: int = Field(default=500, ge=2)
+    """That are answered once at each temperature, none of them learnt from."""
+    temperatures: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
+    """That answers are sampled at; 0 takes the likeliest token."""
+
+    @field_validator("temperatures")
+    @classmethod
+    def _rising(cls, value: list[float]) -> list[float]:
+        if value != sorted({*value}):
+            raise ValueError("the temperatures do not rise from one to the next")
+        return value
 
 
 class MethodConfig(BaseModel):
@@ -125,8 +155,8 @@ class ExperimentConfig(Section):
 
     version: Literal[1] = 1
     """Version of this schema."""
-    task: Literal["reviews"] = "reviews"
-    """The world: reviews from a grammar, with a known reward."""
+    task: Literal["reviews", "posts"] = "reviews"
+    """The world, whose reward is known: reviews that are written to their end, or posts that are summarised."""
     seeds: list[Annotated[int, Field(ge=0, strict=True)]] = Field(default=[0], min_length=1)
     """One whole experiment for each."""
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
@@ -137,6 +167,10 @@ class ExperimentConfig(Section):
     reward_model: TrainingConfig = Field(default_factory=lambda: TrainingConfig(learning_rate=1e-3))
     """How the reward is learned, where a method uses a learned one; the best of its steps on held-out pairs is kept."""
     measuring: MeasuringConfig = Field(default_factory=MeasuringConfig)
+    prompts: PromptsConfig | None = None
+    """Of posts; the prompts of reviews are twelve, and each is asked."""
+    winrate: WinRateConfig | None = None
+    """Whether win rates are measured, and how; of posts alone, whose data have answers to compare with."""
     methods: list[MethodConfig] = Field(min_length=1)
     """What is compared."""
     required: list[Rule] = Field(default_factory=list)
@@ -148,6 +182,18 @@ class ExperimentConfig(Section):
         if len({*value}) < len(value):
             raise ValueError("a seed is given twice")
         return value
+
+    @model_validator(mode="after")
+    def _of_the_world(self) -> "ExperimentConfig":
+        if self.task == "reviews" and (self.prompts is not None or self.winrate is not None):
+            name = "winrate" if self.prompts is None else "prompts"
+            raise ValueError(f"task reviews takes no `{name}`: its prompts are twelve, without answers to compare with")
+        if self.task == "posts" and self.prompts is None:
+            raise ValueError("task posts needs `prompts: {train: ..., held_out: ..., measured: ...}`")
+        foreign = next((rule for rule in self.required if rule not in self.world.criteria), None)
+        if foreign is not None:
+            raise ValueError(f"{foreign} is no criterion of task {self.task}: {', '.join(self.world.criteria)}")
+        return self
 
     @model_validator(mode="after")
     def _arms_differ(self) -> "ExperimentConfig":
@@ -169,6 +215,20 @@ class ExperimentConfig(Section):
     def method_of(self, arm: Arm) -> MethodConfig:
         """The entry that an arm is of."""
         return next(method for method in self.methods if arm in method.arms())
+
+    @property
+    def world(self) -> World:
+        """What is asked and answered, and what answers are worth."""
+        return WORLDS[self.task]
+
+    def asked(self, use: Use, seed: int) -> list[Group]:
+        """The prompts of a seed for a use."""
+        counts: dict[Use, int] = {}
+        if self.prompts is not None:
+            counts = {"train": self.prompts.train, "held out": self.prompts.held_out, "measured": self.prompts.measured}
+        if self.winrate is not None:
+            counts["judged"] = self.winrate.prompts
+        return self.world.prompts(use, counts.get(use, 0), seed)
 
     @property
     def learns_a_reward(self) -> bool:

@@ -1,12 +1,13 @@
-"""A world in which the true reward is known, so that "better" can be measured: reviews from a grammar.
+"""What happens in a world whose true reward is known: a model learns its texts, answers, and its answers are compared.
 
-A small model learns them from scratch; its own answers are compared by Bradley and Terry on the true reward. Nothing is
-special to it but its corpus and its reward: every part is what a run on other data uses.
+The model is small and learns from scratch; comparisons are those of Bradley and Terry on the true reward. Nothing is
+special to a world but its texts and its reward: every part is what a run on other data uses.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -18,32 +19,23 @@ from prefsmith.errors import TrainingError
 from prefsmith.evaluate.reader import Reader
 from prefsmith.evaluate.samples import Answer, draw
 from prefsmith.feedback.label import Judged, bradley_terry, by_rule
-from prefsmith.feedback.reviews import PROMPTS, WORDS, true_reward, write_reviews
-from prefsmith.feedback.reward import TextReward
+from prefsmith.feedback.world import World
 from prefsmith.files import write_durably
 from prefsmith.model.generate import Sampling
 from prefsmith.model.scratch import new_model
 from prefsmith.records import Group
 from prefsmith.run import Watch, fit
 
-TRUE = TextReward("true reward of the grammar", true_reward)
-LONGEST = 24
-"""Tokens of an answer; the grammar's longest has 14."""
-LONGEST_TEXT = 32
 TOKEN_BUDGET = 16_384
 BATCH = 512
 """Answers that are written together."""
 
 
-def prompts() -> list[Group]:
-    """Every prompt of the grammar."""
-    return [Group(prompt, f"grammar:{line}", prompt, ()) for line, prompt in enumerate(PROMPTS, 1)]
-
-
-def learn_reviews(
+def learn(
+    world: World,
     folder: Path,
     *,
-    reviews: int,
+    examples: int,
     steps: int,
     per_step: int,
     learning_rate: float,
@@ -51,15 +43,16 @@ def learn_reviews(
     watch: Watch | None = None,
     shape: Mapping[str, int] | None = None,
 ) -> Path:
-    """Train a new model on reviews of the grammar (sft).
+    """Train a new model on texts of a world (sft).
 
     Args:
-        folder: `reviews.jsonl`, `new/` and the run in `sft/` are written into it.
-        reviews: how many are written.
+        world: writes them.
+        folder: a file of the texts, `new/` and the run in `sft/` are written into it.
+        examples: how many are written.
         steps: of the training.
-        per_step: reviews of a step.
+        per_step: texts of a step.
         learning_rate: its peak.
-        seed: of reviews, weights and order.
+        seed: of texts, weights and order.
         watch: is given every row of metrics.
         shape: width, layers and heads of the model.
 
@@ -69,8 +62,8 @@ def learn_reviews(
     Raises:
         TrainingError: the disk is full or fails.
     """
-    rows = write_rows(folder / "reviews.jsonl", [each.as_row() for each in write_reviews(reviews, seed)])
-    new = new_model(folder / "new", WORDS, longest=LONGEST_TEXT, seed=seed, **(shape or {}))
+    rows = write_rows(folder / f"{world.name}.jsonl", [each.as_row() for each in world.examples(examples, seed)])
+    new = new_model(folder / "new", world.words, longest=world.longest_text, seed=seed, **(shape or {}))
     config = RunConfig.model_validate(
         {
             "model": {"path": str(new), "device": "cpu"},
@@ -79,7 +72,7 @@ def learn_reviews(
             "optim": {"learning_rate": learning_rate, "warmup_steps": 20},
             "train": {
                 "pairs_per_step": per_step,
-                "epochs": epochs_for(steps, per_step, reviews),
+                "epochs": epochs_for(steps, per_step, examples),
                 "max_steps": steps,
                 "seed": seed,
             },
@@ -92,7 +85,9 @@ def learn_reviews(
 
 
 def judged_answers(
+    world: World,
     reader: Reader,
+    prompts: Sequence[Group],
     *,
     asked: int,
     answers: int,
@@ -102,32 +97,36 @@ def judged_answers(
     """Pairs of a model's own answers, compared on the true reward, in an order drawn by lot.
 
     Args:
+        world: knows the reward.
         reader: writes the answers.
+        prompts: that are answered.
         asked: how often each prompt is asked.
         answers: each time; all of them are compared, but for equal and empty ones.
         seed: of answers, verdicts and order.
         labels: a judge that errs, or the better one, where ties are left out.
     """
-    sampling = Sampling(max_new_tokens=LONGEST, seed=seed, batch_size=BATCH)
-    written = draw(reader.model, reader.encoder, prompts(), sampling, per_prompt=answers * asked)
+    written = write_answers(world, reader, prompts, per_prompt=answers * asked, seed=seed)
     random = Random(seed)
     judged: list[Judged] = []
     for start in range(0, len(written), answers):
         own = written[start : start + answers]
         texts = [answer.text for answer in own if answer.text.strip()]
         prompt = str(own[0].group.prompt)
+        reward = partial(world.reward, prompt)
         if labels == "deterministic":
-            judged += by_rule(prompt, texts, true_reward)
+            judged += by_rule(prompt, texts, reward)
         else:
-            judged += bradley_terry(prompt, texts, true_reward, random)
+            judged += bradley_terry(prompt, texts, reward, random)
     random.shuffle(judged)
     return judged
 
 
-def write_answers(reader: Reader, *, per_prompt: int, seed: int) -> list[Answer]:
+def write_answers(
+    world: World, reader: Reader, prompts: Sequence[Group], *, per_prompt: int, seed: int, temperature: float = 1.0
+) -> list[Answer]:
     """So many answers to every prompt, those to one side by side."""
-    sampling = Sampling(max_new_tokens=LONGEST, seed=seed, batch_size=BATCH)
-    return draw(reader.model, reader.encoder, prompts(), sampling, per_prompt=per_prompt)
+    sampling = Sampling(max_new_tokens=world.longest, temperature=temperature, seed=seed, batch_size=BATCH)
+    return draw(reader.model, reader.encoder, prompts, sampling, per_prompt=per_prompt)
 
 
 def epochs_for(steps: int, per_step: int, rows: int) -> int:

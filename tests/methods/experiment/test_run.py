@@ -20,7 +20,7 @@ RECIPE = """
 version: 1
 seeds: [3]
 workers: 1
-start: {reviews: 400, steps: 30, width: 16, layers: 1, heads: 2}
+start: {examples: 400, steps: 30, width: 16, layers: 1, heads: 2}
 preferences: {asked: 3, held_out: 1, answers: 4}
 training: {steps: 3, pairs_per_step: 8, learning_rate: 1.0e-3, warmup_steps: 1}
 reward_model: {steps: 4, pairs_per_step: 16, learning_rate: 1.0e-3, warmup_steps: 1}

@@ -10,6 +10,7 @@ from prefsmith.errors import ConfigError
 from prefsmith.methods.experiment.settings import read_experiment
 
 ROOT = Path(__file__).parents[3]
+POSTS = "prompts: {train: 9, held_out: 1, measured: 1}"
 
 
 def recipe(tmp_path, *lines):
@@ -62,6 +63,12 @@ def test_the_command_line_counts(tmp_path):
         (["methods: [{name: dpo}]", "required: [A9]"], "required", 3),
         (["methods: [{name: dpo}]", "seeds: [true]"], "seeds", 3),
         (["methods: [{name: dpo, beta: {a: 1}}]"], "neither a number nor a word", None),
+        (["methods: [{name: dpo}]", "winrate: {prompts: 9}"], "takes no `winrate`", None),
+        (["methods: [{name: dpo}]", "prompts: {train: 9, held_out: 1, measured: 1}"], "takes no `prompts`", None),
+        (["methods: [{name: dpo}]", "task: posts"], "needs `prompts", None),
+        (["task: posts", POSTS, "methods: [{name: dpo}]", "required: [A1]"], "A1 is no criterion of task posts", None),
+        (["task: posts", POSTS, "methods: [{name: dpo}]", "winrate: {temperatures: [1, 0]}"], "do not rise", 5),
+        (["task: posts", POSTS, "methods: [{name: dpo}]", "winrate: {temperatures: [-1]}"], "greater than or eq", 5),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path, lines, message, line):
@@ -76,6 +83,10 @@ def test_recipes_of_the_project_are_read():
     whole = read_experiment(ROOT / "recipes" / "sentiment.yaml")
     part = read_experiment(ROOT / "recipes" / "sentiment-slice.yaml")
     assert whole.required == ["V1", "V2", "V3", "A1", "A2", "A3", "A4", "A5"] and whole.seeds == [0, 1, 2]
+    assert {method.name for method in part.methods} <= {method.name for method in whole.methods}
+    whole, part = (read_experiment(ROOT / "recipes" / f"summary{end}.yaml") for end in ("", "-slice"))
+    assert whole.winrate is not None and whole.winrate.prompts >= 200 and part.winrate is not None
+    assert whole.winrate.temperatures == [0, 0.25, 0.5, 0.75, 1] and whole.task == part.task == "posts"
     assert {method.name for method in part.methods} <= {method.name for method in whole.methods}
 
 

@@ -23,7 +23,7 @@ def recipe(**changes):
     return ExperimentConfig.model_validate(
         {
             "seeds": [3, 4],
-            "start": {"reviews": 200, "steps": 20, "per_step": 16, "width": 16, "layers": 1, "heads": 2},
+            "start": {"examples": 200, "steps": 20, "per_step": 16, "width": 16, "layers": 1, "heads": 2},
             "preferences": {"asked": 2, "held_out": 2, "answers": 4},
             "training": {"steps": 4, "pairs_per_step": 16, "warmup_steps": 0},
             "reward_model": {"steps": 3, "pairs_per_step": 16, "warmup_steps": 0},

@@ -2,15 +2,12 @@
 
 from mutants.fault import Fault
 from mutants.faults import (
+    choice,
     data,
     evidence,
     judges,
     listwise,
     measured,
-    choice,
-    data,
-    judges,
-    listwise,
     model,
     pairwise,
     processes,
@@ -18,6 +15,7 @@ from mutants.faults import (
     speed,
     train,
     unpaired,
+    worlds,
 )
 
 FAULTS: tuple[Fault, ...] = (
@@ -31,7 +29,8 @@ FAULTS: tuple[Fault, ...] = (
     *speed.FAULTS,
     *processes.FAULTS,
     *judges.FAULTS,
+    *choice.FAULTS,
     *evidence.FAULTS,
     *measured.FAULTS,
-    *choice.FAULTS,
+    *worlds.FAULTS,
 )
