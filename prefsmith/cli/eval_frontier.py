@@ -80,6 +80,9 @@ def _planned(config: "ExperimentConfig") -> Iterator[str]:
     yield f"would train on seed{plural} {seeds}, and measure every {every} steps:"
     for arm in config.arms():
         yield f"  {arm}"
+    if config.winrate is not None:
+        temperatures = ", ".join(f"{each:g}" for each in config.winrate.temperatures)
+        yield f"win rates on {config.winrate.prompts:,} prompts at temperatures {temperatures}"
     yield f"criteria that have to hold: {', '.join(config.required) or 'none'}"
 
 

@@ -14,7 +14,7 @@ from prefsmith.report.evidence import Remark
 from prefsmith.report.excerpt import Cell, Drawing, Excerpt, Grid
 from prefsmith.report.methods import Drawn, Family, methods_plot
 from prefsmith.report.page import POLICY, ends, measured, templates, write_page
-from prefsmith.report.temperatures import ShownRates, claim_table, detail_table, rate_grid, temperature_plot
+from prefsmith.report.temperatures import ShownRates, detail_table, numbers_of, rate_grid, temperature_plot
 from prefsmith.train.findings import Finding
 
 NEAR, FAR = 1.0, 1.5
@@ -165,7 +165,7 @@ def experiment_page(found: ExperimentEvidence, name: str) -> str:
             chart=None if found.winrates is None else temperature_plot(found.winrates),
             grid=rate_grid,
             details=detail_table,
-            claims=claim_table,
+            numbers_of=numbers_of,
             signed=_signed,
             z=_z,
             version=version("prefsmith"),

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 LONGEST_LABEL = 36
 LEVEL = 0.5
 _WIDTH, _HEIGHT = 5.2, 3.0  # inches
+_BESIDE = 0.35
+"""Share of the gap between two temperatures that bars beside each other take."""
+FILLED = 4
+"""Looks with a filled marker: behind them the colours come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class RateSeries:
     points: tuple[RatePoint, ...]
 
 
-def rates_plot(name: str, title: str, unit: str, series: Sequence[RateSeries]) -> Markup:
+def rates_plot(name: str, title: str, unit: str, series: Sequence[RateSeries], *, bars: bool = False) -> Markup:
     """Win rates as an SVG; the legend stands above the axes, and the line at one half is that of equals.
 
     Args:
@@ -45,12 +50,13 @@ def rates_plot(name: str, title: str, unit: str, series: Sequence[RateSeries]) -
         title: what is drawn.
         unit: label of the vertical axis.
         series: each with at least one point.
+        bars: intervals are bars, a little beside each other, for more methods than bands can be told apart.
     """
     over = any(point.temperature is not None for each in series for point in each.points)
     height = _HEIGHT + 0.18 * len(series) if over else 0.7 + 0.34 * len(series)
     with drawing((_WIDTH, height)) as (figure, axes):
         if over:
-            _draw_lines(axes, series)
+            (_draw_bars if bars else _draw_lines)(axes, series)
             axes.set_xlabel("temperature")
             axes.set_ylabel(on_one_line(unit))
             _legend(figure, axes)
@@ -83,6 +89,25 @@ def _draw_lines(axes: "Axes", series: Sequence[RateSeries]) -> None:
             error = [[rates[0].value - rates[0].low], [rates[0].high - rates[0].value]]
             axes.errorbar(xs, [rates[0].value], yerr=error, color=look["color"], capsize=2.5, elinewidth=1.1)
     axes.margins(x=0.04, y=0.08)
+
+
+def _draw_bars(axes: "Axes", series: Sequence[RateSeries]) -> None:
+    """Each method's points stand beside the temperature, in the order of the legend, so that no bar covers another."""
+    known = sorted({point.temperature for each in series for point in each.points if point.temperature is not None})
+    gap = min((right - left for left, right in pairwise(known)), default=1.0)
+    axes.axhline(LEVEL, color=MUTED, linewidth=0.9, zorder=1)
+    for index, each in enumerate(series):
+        look: dict[str, Any] = {**run_look(index), "fillstyle": "full" if index < FILLED else "none"}
+        beside = (index - (len(series) - 1) / 2) * gap * _BESIDE / len(series)
+        points = [(point.temperature + beside, point) for point in each.points if point.temperature is not None]
+        rates = [rate for _, rate in points]
+        errors = [[rate.value - rate.low for rate in rates], [rate.high - rate.value for rate in rates]]
+        axes.errorbar(
+            [x for x, _ in points], [rate.value for rate in rates], yerr=errors,
+            label=_label(each), elinewidth=0.9, capsize=1.6, zorder=4, **look,
+        )  # fmt: skip
+    axes.set_xticks(known)
+    axes.margins(x=0.04, y=0.05)
 
 
 def _draw_dots(axes: "Axes", series: Sequence[RateSeries], unit: str) -> None:

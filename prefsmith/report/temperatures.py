@@ -65,7 +65,9 @@ def temperature_plot(found: ShownRates) -> Markup:
         )
         for title, own in _by_title(found.rates).items()
     ]
-    return rates_plot("win-rates", "Win rate against temperature", "win rate against the data's answers", series)
+    return rates_plot(
+        "win-rates", "Win rate against temperature", "win rate against the data's answers", series, bars=True
+    )
 
 
 def rate_grid(found: ShownRates) -> Table:
@@ -101,21 +103,11 @@ def detail_table(found: ShownRates) -> Table:
     return head, rows
 
 
-def claim_table(found: ShownRates) -> Table:
-    """What the paper says, and what was found."""
-    head = ("claim", "what the paper says", "compared", "difference", "95 % over prompts", "here")
-    rows = [
-        (
-            each.name,
-            each.claim,
-            " with ".join(each.sides),
-            "" if each.difference is None or each.difference.value is None else f"{each.difference.value:+.3f}",
-            "" if each.difference is None else _ends(each.difference, "+.3f"),
-            each.verdict,
-        )
-        for each in found.claims
-    ]
-    return head, rows
+def numbers_of(claim: ShownClaim) -> str:
+    """The difference behind a claim, and of whom it is; empty where nothing tests it."""
+    if claim.difference is None or claim.difference.value is None:
+        return ""
+    return f"{' beside '.join(claim.sides)}: {claim.difference.value:+.3f} {_ends(claim.difference, '+.3f')}"
 
 
 def _by_title(rates: Sequence[ShownRate]) -> dict[str, list[ShownRate]]:
