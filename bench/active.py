@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from prefsmith.evaluate.learning import Curve, World, against, curves
-from prefsmith.evaluate.stats import Mean
 from prefsmith.feedback.choice.acquire import METHODS, Method
 from prefsmith.feedback.choice.estimate import sigmoid
 from prefsmith.feedback.choice.words import of_words
 from prefsmith.records import Completion, Group
+from prefsmith.stats import Mean
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 POINTS = {"a": 1.0, "b": 0.0, "tie": 0.5}

@@ -103,6 +103,8 @@ class DataConfig(Section):
     """.jsonl, .json, .csv or .tsv (also .gz, .xz), .parquet, a folder saved by `datasets`, or hub:org/name."""
     eval: str | None = None
     """Held-out rows, in any of these forms. Without it `eval_fraction` of the prompts of `train` are held out."""
+    audit: str | None = None
+    """An audit.yaml of `prefsmith audit`: rows that it names are left out or weighed anew, and counted."""
     eval_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of the prompts that is held out, chosen by a hash of the prompt."""
     format: Literal["auto", "preference", "dialogue", "ranked", "rating", "completion"] = "auto"

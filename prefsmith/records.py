@@ -40,12 +40,14 @@ class Completion:
         messages: the answer as a chat message.
         score: a judge's or reward's number for it, larger is better.
         media: paths of images or sounds that belong to the answer.
+        writer: which model or person wrote it, where the file says so.
     """
 
     text: str | None = None
     messages: tuple[Message, ...] = ()
     score: float | None = None
     media: tuple[str, ...] = ()
+    writer: str | None = None
 
     @property
     def content(self) -> str:

@@ -7,7 +7,7 @@ Rising order of precedence: defaults, the YAML file, then `a.b=v`, `--a.b v` and
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -288,7 +288,7 @@ def pydantic_says(finding: Mapping[str, object]) -> str:
 def _known_keys(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     model: Any = kind
     for part in path:
-        model = model.model_fields[str(part)].annotation
+        model = get_args(model)[0] if isinstance(part, int) else model.model_fields[str(part)].annotation
     return list(model.model_fields)
 
 
@@ -297,7 +297,9 @@ def _explained(kind: type[BaseModel], path: Sequence[str | int]) -> str:
     model: Any = LossConfig if kind is RunConfig and path[:1] == ["loss"] else kind
     entry = None
     for part in path[1:] if model is LossConfig else path:
-        if not isinstance(part, int) and part in getattr(model, "model_fields", {}):
+        if isinstance(part, int):
+            model = next(iter(get_args(model)), model)
+        elif part in getattr(model, "model_fields", {}):
             entry = model.model_fields[part]
             model = entry.annotation
     found = entry.description if entry is not None else None

@@ -10,10 +10,10 @@ from cyclopts import Parameter
 from prefsmith.cli.terminal import complain, say
 
 if TYPE_CHECKING:
-    from prefsmith.evaluate.stats import Share
     from prefsmith.methods.experiment.rates import Rates
     from prefsmith.methods.experiment.run import Written
     from prefsmith.methods.experiment.settings import ExperimentConfig
+    from prefsmith.stats import Share
 
 HELP = """Compare methods where the true reward is known: reward against KL, beside the best that any policy could have.
 

@@ -16,10 +16,10 @@ from prefsmith.errors import ConfigError
 if TYPE_CHECKING:
     from prefsmith.evaluate.bootstrap import Interval
     from prefsmith.evaluate.contest import Standing
-    from prefsmith.evaluate.stats import Share
     from prefsmith.feedback.judge import Judge
     from prefsmith.feedback.settings import LocalConfig, RewardConfig, RuleConfig, ServerConfig, VotesConfig
     from prefsmith.methods.winrate import Contest, WinRates
+    from prefsmith.stats import Share
 
 HELP = """Measure how often models win against a baseline, over sampling temperatures.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from prefsmith.cli import check, convert, demo, generate, init, losses, merge, plan, report, sweep, train
+from prefsmith.cli import audit, check, convert, demo, generate, init, losses, merge, plan, report, sweep, train
 from prefsmith.cli.evaluation import evaluation
 from prefsmith.cli.label import label
 from prefsmith.cli.terminal import complain
@@ -24,6 +24,7 @@ app = App(
 )
 app.command(demo.demo, help=demo.HELP)
 app.command(init.init, help=init.HELP)
+app.command(audit.audit, help=audit.HELP)
 app.command(check.check, help=check.HELP)
 app.command(plan.plan, help=plan.HELP)
 app.command(train.train, help=train.HELP)

@@ -63,12 +63,13 @@ def _to_message(values: list[Any]) -> Message:
 
 def _of_completion(completion: Completion) -> list[object]:
     messages = [_of_message(each) for each in completion.messages]
-    return [completion.text, messages, completion.score, completion.media]
+    values: list[object] = [completion.text, messages, completion.score, completion.media]
+    return values if completion.writer is None else [*values, completion.writer]
 
 
 def _to_completion(values: list[Any]) -> Completion:
-    text, messages, score, media = values
-    return Completion(text, tuple(_to_message(each) for each in messages), score, tuple(media))
+    text, messages, score, media, *writer = values
+    return Completion(text, tuple(_to_message(each) for each in messages), score, tuple(media), *writer)
 
 
 def _is_plain(value: object) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prefsmith.config import DataConfig
+from prefsmith.data.audited import AuditFile
 from prefsmith.data.cache import Columns, Draft
 from prefsmith.data.containers import Container, open_container
 from prefsmith.data.excerpt import excerpt_names
@@ -67,6 +68,7 @@ class Collection:
         wanted: the labels that each loss term takes.
         rejects: collects the rows that are refused.
         say: is given a line at a time of what was recognised, refused and counted.
+        audit: what an audit proposes for the rows.
 
     Attributes:
         record: what data.json says.
@@ -75,8 +77,15 @@ class Collection:
         sayable: whether a file could say all of it again.
     """
 
-    def __init__(self, config: DataConfig, wanted: Sequence[Wanted], rejects: Rejects, say: Say) -> None:
-        self.config, self.wanted, self.rejects, self.say = config, wanted, rejects, say
+    def __init__(
+        self,
+        config: DataConfig,
+        wanted: Sequence[Wanted],
+        rejects: Rejects,
+        say: Say,
+        audit: AuditFile | None = None,
+    ) -> None:
+        self.config, self.wanted, self.rejects, self.say, self.audit = config, wanted, rejects, say, audit
         self.record: dict[str, object] = {}
         self.sides: Sides | None = None
         self.without_labels: dict[str, int] = {}
@@ -134,7 +143,9 @@ class Collection:
 
     def _read_file(self, source: Source, name: SideName, gathered: Gathered, train: Side, held_out: Side) -> None:
         config, store, before = self.config, gathered.groups, len(self.rejects.rows)
-        reading = Reading(source.container)
+        reading, treatment = Reading(source.container), None
+        if self.audit is not None:
+            treatment = self.audit.treatment(source.container.name, source.digest, required=name == "train")
         rows = stream_groups(
             reading,
             FirstPlaces(store),
@@ -142,6 +153,7 @@ class Collection:
             format=config.format,
             columns=config.columns,
             limit=config.limit,
+            treatment=treatment,
         )
         with sparing():
             for group in rows:
@@ -158,6 +170,8 @@ class Collection:
             self.say(f"  {refused} rows cannot be used and go to rejected.jsonl")
         for what, n in reading.notes.items():
             self.say(f"  {n} {what}")
+        for line in treatment.describe() if treatment is not None else ():
+            self.say(line)
         self.record[name] = {
             "path": path,
             **source.digest,
@@ -166,6 +180,7 @@ class Collection:
             "rejected": refused,
             "recognised": reading.schema.describe(),
             **({"notes": dict(reading.notes)} if reading.notes else {}),
+            **({"audit": treatment.record()} if treatment is not None else {}),
         }
 
     def _tell_leaked(self, train: Side, held_out: Side) -> None:

@@ -10,12 +10,13 @@ from prefsmith.data.chunks import AT_ONCE, Chunk, encode_chunk
 from prefsmith.data.counts import EncodingCounts
 from prefsmith.data.encode import Encoder, Uncut
 from prefsmith.data.encoded_rows import Builder
+from prefsmith.data.processes import WorkersLost, cores
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.rowstore import LabelledRows
 from prefsmith.data.sparing import sparing
 from prefsmith.data.spool import Spool
 from prefsmith.data.tally import Tally
-from prefsmith.data.workers import Task, Workers, WorkersLost, cores, worth_it
+from prefsmith.data.workers import Task, Workers, worth_it
 
 TRIED = 4.0
 """Seconds after which what is left can be told."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from prefsmith.data.audited import Treatment
 from prefsmith.data.containers import Container, open_container
 from prefsmith.data.hub import Side
 from prefsmith.data.parse import parse_row
@@ -18,7 +19,7 @@ from prefsmith.records import Group
 
 @dataclass(slots=True)
 class Reading:
-    """What came of reading a container. `rows` is the number of groups plus the number of refused rows."""
+    """What came of reading a container. `rows` counts groups, refused rows, and those that an audit leaves out."""
 
     container: Container
     schema: Schema | None = None
@@ -67,6 +68,7 @@ def stream_groups(
     format: str,
     columns: Mapping[str, str],
     limit: int | None,
+    treatment: Treatment | None = None,
 ) -> Iterator[Group]:
     """Yield the groups of a container one by one, for whoever keeps them elsewhere than in the reading.
 
@@ -77,16 +79,19 @@ def stream_groups(
         format: as for `read_groups`.
         columns: likewise.
         limit: likewise.
+        treatment: which rows an audit leaves out or weighs anew.
 
     Raises:
         DataError: as for `read_groups`.
         ConfigError: likewise.
     """
     used, refused_before = 0, len(rejects.rows)
-    for row in islice(reading.container.rows(rejects), limit):
-        reading.rows += 1
+    spared = rejects if treatment is None else treatment.sparing(rejects)
+    for row in islice(reading.container.rows(spared), limit):
         if reading.schema is None:
             reading.schema = recognise(row, format, columns)
+        if treatment is not None and treatment.leaves_out(row.source):
+            continue
         notes = Counter[str]()
         try:
             group = parse_row(row, reading.schema, notes)
@@ -96,8 +101,9 @@ def stream_groups(
             continue
         used += 1
         reading.notes += notes  # of rows that are used, so that the counts add up
-        yield group
-    reading.rows += len(rejects.rows) - refused_before - (reading.rows - used)  # lines that were no rows count as read
+        yield group if treatment is None else treatment.weigh(group)
+    left_out = 0 if treatment is None else treatment.total["left out"]
+    reading.rows = used + len(rejects.rows) - refused_before + left_out  # lines that were no rows count as read
     if not used:
         raise _nothing(reading.container.name, reading.rows)
 

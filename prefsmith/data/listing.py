@@ -18,6 +18,8 @@ Order = Literal["scores", "ranks"]
 COLUMNS = ("completions", "answers", "responses", "outputs", "generations")
 TEXTS = ("completion", "response", "answer", "text", "content")
 NUMBERS: dict[str, Order] = {"score": "scores", "overall_score": "scores", "rating": "scores", "rank": "ranks"}
+WRITER = "model"
+"""The key of who wrote an answer."""
 SPARE: dict[str, Order] = {"fine-grained_score": "scores"}  # where none of the others is there
 
 
@@ -86,7 +88,7 @@ def find_listing(row: Row, columns: Mapping[str, str]) -> Listing | None:
     name, order, inside = orders[0]
     if not texts or ("role" in keys and not inside):  # messages have a role and a content, and are read whole
         return Listing(column, None, order, name, inside)
-    unread = tuple(key for key in keys if key != texts[0] and not (inside and key == name))
+    unread = tuple(key for key in keys if key not in (texts[0], WRITER) and not (inside and key == name))
     return Listing(column, texts[0], order, name, inside, unread)
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from prefsmith.data import dialogue
 from prefsmith.data.asked import asked
 from prefsmith.data.cells import Cells, Prompt
-from prefsmith.data.ranked import ranked_answers
+from prefsmith.data.ranked import ranked_answers, writers_of
 from prefsmith.data.ranking import score_gap
 from prefsmith.data.rows import Row
-from prefsmith.data.schema import Schema, refuse_late_columns
+from prefsmith.data.schema import WRITERS, Schema, refuse_late_columns
 from prefsmith.errors import DataError
 from prefsmith.records import Comparison, Completion, Group, Message, Rating
 
@@ -32,7 +32,7 @@ def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
         cell, prob = _judged(cell, row, schema, notes)
         prompt, completions = _two_sides(cell, schema, notes)
         scores = [cell.score("score_chosen"), cell.score("score_rejected")]
-        completions = _with_scores(completions, scores)
+        completions = _with_writers(_with_scores(completions, scores), cell)
         gap = cell.score("margin") if None in scores else score_gap(completions, 0, 1)
         _note_contradiction(prob, gap, notes)
         comparison = Comparison(0, 1, prob=prob, weight=cell.weight(), score_gap=gap)
@@ -41,6 +41,8 @@ def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
         answers, scores, tiers = ranked_answers(cell, schema.listing)
         prompt, completions = _answers(asked(cell), answers, row.source, notes)
         completions = _with_scores(completions, scores or [None] * len(completions))
+        named = zip(completions, writers_of(cell), strict=True)
+        completions = tuple(replace(each, writer=writer) if writer else each for each, writer in named)
         return replace(_group(cell, prompt, completions), ranking=tiers, weight=cell.weight())
     if "messages" in schema.columns:
         prompt, completion = _split_messages(cell.messages("messages"), row.source)
@@ -75,6 +77,14 @@ def _note_contradiction(prob: float, gap: float | None, notes: Counter[str]) -> 
 
 def _with_scores(completions: Sequence[Completion], scores: Sequence[float | None]) -> tuple[Completion, ...]:
     return tuple(replace(each, score=score) for each, score in zip(completions, scores, strict=True))
+
+
+def _with_writers(completions: tuple[Completion, ...], cell: Cells) -> tuple[Completion, ...]:
+    """Sides with the names of who wrote them, where the row has both."""
+    writers = [cell.optional(name) for name in WRITERS]
+    if not all(isinstance(writer, str) and writer for writer in writers):
+        return completions
+    return tuple(replace(each, writer=str(name)) for each, name in zip(completions, writers, strict=True))
 
 
 def _group(

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from prefsmith.config import DataConfig
+from prefsmith.data.audited import AuditFile
 from prefsmith.data.cache import Cache, Draft, Entry, Made
 from prefsmith.data.chunks import words_of
 from prefsmith.data.collect import Collection, Source
@@ -77,14 +78,18 @@ class Preparation:
             DataError: a file or a row cannot be used, or a loss cannot learn from what there is.
         """
         sources: dict[SideName, Source] = {}
+        audit = AuditFile.read(self.config.audit) if self.config.audit is not None else None
+        if groups is not None and audit is not None:
+            what, fix = "an audit names rows of files, and these rows are in memory", "leave data.audit out"
+            raise ConfigError("data.audit", what, where="data.audit", fix=fix)
         if groups is None:
             if not self.config.train:
                 fix = "name a preference file with --data"
                 raise ConfigError("data.none", "there is nothing to train on", where="data.train", fix=fix)
-            sources = self._open()
+            sources = self._open(audit)
 
         def make(draft: Draft) -> Made:
-            collection = Collection(self.config, self.wanted, self.rejects, self.say)
+            collection = Collection(self.config, self.wanted, self.rejects, self.say, audit)
             try:
                 columns = collection.read(groups, sources, draft)
             finally:
@@ -174,7 +179,7 @@ class Preparation:
         for line in lines_of(entry.files["rejected"]):
             self.rejects.repeat(line)
 
-    def _open(self) -> dict[SideName, Source]:
+    def _open(self, audit: AuditFile | None) -> dict[SideName, Source]:
         """The files of the run, and what rows of them are made of."""
         sources: dict[SideName, Source] = {"train": Source.open(self.config.train, "train")}
         if self.config.eval is not None:
@@ -183,7 +188,8 @@ class Preparation:
             except PrefsmithError:
                 return sources  # said when its turn comes; nothing is looked up
         files = {side: {"name": each.container.name, **each.digest} for side, each in sources.items()}
-        self._facts = facts_of_rows(self.config, files, self.wanted)
+        proposed = {} if audit is None else {"audit": audit.digest}
+        self._facts = facts_of_rows(self.config, files, self.wanted) | proposed
         return sources
 
     def _sides_of(self, entry: Entry) -> Sides:

@@ -2,7 +2,7 @@
 
 from prefsmith.data.cells import Cells, Prompt
 from prefsmith.data.excerpt import excerpt
-from prefsmith.data.listing import Listing
+from prefsmith.data.listing import WRITER, Listing
 from prefsmith.data.ranking import Tier, tiers_by
 from prefsmith.errors import DataError
 
@@ -31,10 +31,16 @@ def ranked_answers(cell: Cells, listing: Listing) -> tuple[Answers, list[float],
     return answers, [], tiers_by(numbers, largest_first=False)
 
 
+def writers_of(cell: Cells) -> list[str | None]:
+    """Who wrote each answer of a row; None where the entry does not say."""
+    names = [entry.get(WRITER) if isinstance(entry, dict) else None for entry in cell.entries("completions")]
+    return [name if isinstance(name, str) and name else None for name in names]
+
+
 def _answer(cell: Cells, entry: object, place: str, listing: Listing) -> Prompt:
     if listing.text is None or not isinstance(entry, dict):
         return cell.content_of(entry, place)
-    unread = entry.keys() - {listing.text, *((listing.numbers,) if listing.inside else ())}
+    unread = entry.keys() - {listing.text, WRITER, *((listing.numbers,) if listing.inside else ())}
     if unread:
         cell.notes[f"entries of {excerpt(listing.column)} have keys that are not read"] += 1
     return cell.content_of(_of_key(cell, entry, listing.text, place), f"{place}.{excerpt(listing.text)}")

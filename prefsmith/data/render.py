@@ -54,10 +54,7 @@ class Renderer:
         self.template = _template(tokenizer, template)
         self.today = today or date.today()
         self.special = special_tokens(tokenizer)
-        # Llama 3 marks its header tokens as special without giving them a name; `all_special_tokens` lacks those.
-        added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
-        control = sorted({*map(str, tokenizer.all_special_tokens), *added}, key=len, reverse=True)
-        self.control = re.compile("|".join(map(re.escape, control)) or r"(?!)")
+        self.control = re.compile("|".join(map(re.escape, control_tokens(tokenizer))) or r"(?!)")
 
     def describe(self) -> str:
         """How messages become text, in a line."""
@@ -130,6 +127,13 @@ class Renderer:
     def dated(self) -> bool:
         """Whether the template may write the date."""
         return self.template is not None and "strftime_now" in self.template
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Texts that a tokenizer takes for something else than text, the longest first."""
+    # Llama 3 marks its header tokens as special without giving them a name; `all_special_tokens` lacks those.
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return sorted({*map(str, tokenizer.all_special_tokens), *added}, key=len, reverse=True)
 
 
 def _template(tokenizer: PreTrainedTokenizerBase, template: str) -> str | None:

@@ -32,7 +32,8 @@ PAIRS = ("preference", "dialogue")
 SCORES = ("score_chosen", "score_rejected", "margin")
 # What these say of a row changes what it teaches, so every row has them or none. All but the last are about two sides.
 LABELLING = ("winner", "prob", *SCORES, "weight")
-DESCRIBING = ("id", "system", "tools", "tags")  # a row may have these or not
+WRITERS = ("writer_chosen", "writer_rejected")
+DESCRIBING = ("id", "system", "tools", "tags", *WRITERS)  # a row may have these or not
 ASKING = ("input", "history")  # the rest of a prompt that is called ALPACA, or where a map names them
 ALPACA = "instruction"
 ORDERS = ("scores", "ranks")
@@ -45,6 +46,8 @@ SYNONYMS = {
     "label": ("kto_tag",),
     "score_chosen": ("chosen_score", "chosen-rating", "chosen_rating"),
     "score_rejected": ("rejected_score", "rejected-rating", "rejected_rating"),
+    "writer_chosen": ("chosen_model", "chosen-model", "model_chosen"),
+    "writer_rejected": ("rejected_model", "rejected-model", "model_rejected"),
 }
 
 
@@ -78,9 +81,10 @@ class Schema:
 
     def turned_round(self) -> "Schema":
         """For a row whose rejected side is the winner."""
-        opposite = {"chosen": "rejected", "score_chosen": "score_rejected"}
+        opposite = {"chosen": "rejected", "score_chosen": "score_rejected", "writer_chosen": "writer_rejected"}
         opposite |= {theirs: ours for ours, theirs in opposite.items()}
-        return replace(self, columns={ours: self.columns[opposite.get(ours, ours)] for ours in self.columns})
+        turned = {ours: self.columns.get(opposite.get(ours, ours), theirs) for ours, theirs in self.columns.items()}
+        return replace(self, columns=turned)
 
     def describe(self) -> str:
         """What was recognised, in a line."""
@@ -112,6 +116,8 @@ def recognise(row: Row, format: str, columns: Mapping[str, str]) -> Schema:
     sides = _sides(row, found, format, columns)
     if sides is not None:
         found |= {"chosen": sides.first, "rejected": sides.second, "winner": sides.column}
+        models = tuple(f"model_{part}" for part in sides.parts())
+        found |= dict(zip(WRITERS, models, strict=True)) if all(name in row.values for name in models) else {}
     listing = _listing(row, found, format, columns)
     if listing is not None:
         found |= {"completions": listing.column} | ({} if listing.inside else {listing.order: listing.numbers})

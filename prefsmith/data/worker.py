@@ -1,4 +1,4 @@
-"""The other end of `workers`: a process that encodes what it is sent. Run as `python -m prefsmith.data.worker FD`."""
+"""The other end of `pool`: a process that does a job on what it is sent: `python -m prefsmith.data.worker FD`."""
 
 import sys
 from collections.abc import Iterator
@@ -8,26 +8,20 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import cast
 
-from prefsmith.data.chunks import encode_chunk
-from prefsmith.data.codec import group_of_line
-from prefsmith.data.encode import Encoder
-from prefsmith.data.ranking import Pairs
-from prefsmith.data.views import Wanted, label
-from prefsmith.data.workers import Task
+from prefsmith.data.processes import Job
 
 
 def serve(line: Connection) -> None:
-    """Encode until the other end is closed."""
+    """Work until the other end is closed."""
     # What comes through this line is sent by the process that started this one.
-    encoder, wanted, pairs = cast("tuple[Encoder, tuple[Wanted, ...], Pairs]", line.recv())
+    job = cast("Job", line.recv())
     for task in _tasks(line):
-        rows = [label(group_of_line(each), wanted, pairs) for each in task.lines]
-        line.send(encode_chunk(encoder, rows, task.first, len(wanted)))
+        line.send(job(task))
 
 
-def _tasks(line: Connection) -> Iterator[Task]:
+def _tasks(line: Connection) -> Iterator[object]:
     """Taken from the line as they come: if each end wrote and neither read, both would wait for ever."""
-    taken: SimpleQueue[Task | None] = SimpleQueue()
+    taken: SimpleQueue[object] = SimpleQueue()
 
     def take() -> None:
         with suppress(EOFError, OSError):

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from prefsmith.evaluate.bootstrap import clustered, ratio
 from prefsmith.evaluate.paired import sign_test
 from prefsmith.evaluate.pairs import PerPair
-from prefsmith.evaluate.stats import wilson
+from prefsmith.stats import wilson
 
 SAME = 1e-12
 """Points of a prompt that rounding alone may leave between rules that did equally well on it."""

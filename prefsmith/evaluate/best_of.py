@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from prefsmith.evaluate.frontier import Rewards
-from prefsmith.evaluate.stats import Mean, mean
+from prefsmith.stats import Mean, mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from prefsmith.evaluate.frontier import Best
 from prefsmith.evaluate.points import Arm, Average, Point, averages, endpoints, over_seeds
-from prefsmith.evaluate.stats import Z95, Mean
+from prefsmith.stats import Z95, Mean
 
 ERRORS, MARGIN = 3.0, 0.10
 EFFICIENT = {("dpo", 1.0): 0.88, ("dpo", 0.3): 0.80, ("ipo", 0.1): 0.80, ("kto", 1.0): 0.82}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prefsmith.data.encoded import EncodedGroup
-from prefsmith.evaluate.stats import Share, wilson
 from prefsmith.model.score import Frozen, Scores
+from prefsmith.stats import Share, wilson
 from prefsmith.train.monitor import as_row, evidence
 from prefsmith.train.objective import Objective, States
 from prefsmith.train.parallel import ALONE, Ranks

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from prefsmith.errors import ConfigError
 from prefsmith.evaluate.points import SequenceKL
 from prefsmith.evaluate.samples import Answer, answer_sums
-from prefsmith.evaluate.stats import mean
 from prefsmith.model.divergence import token_divergence
 from prefsmith.model.generate import Sampling
 from prefsmith.model.score import Frozen
+from prefsmith.stats import mean
 from prefsmith.types import Batch, TokenNats
 
 

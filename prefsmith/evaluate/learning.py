@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from prefsmith.evaluate.paired import SignTest, sign_test_of
-from prefsmith.evaluate.stats import Mean, mean
 from prefsmith.feedback.choice.acquire import Known, Method, choose
 from prefsmith.feedback.choice.estimate import Features, PerLabel, fit, scaled
+from prefsmith.stats import Mean, mean
 
 Annotator = Callable[[int, np.random.Generator], float]
 """A pair's place to what is said of it: 1 where the first answer is better, 0 where the second is, 0.5 for a tie."""

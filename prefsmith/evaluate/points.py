@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from prefsmith.evaluate.stats import Z95, Mean, Share
+from prefsmith.stats import Z95, Mean, Share
 
 Setting = tuple[str, float | str]
 

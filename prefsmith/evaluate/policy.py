@@ -8,11 +8,11 @@ from prefsmith.data.encode import Encoder
 from prefsmith.evaluate.kl import require_own_distribution, sequence_kl
 from prefsmith.evaluate.points import SequenceKL
 from prefsmith.evaluate.samples import Answer, draw
-from prefsmith.evaluate.stats import Mean, Share, mean, wilson
 from prefsmith.feedback.reward import Reward
 from prefsmith.model.generate import Sampling
 from prefsmith.model.score import Frozen
 from prefsmith.records import Completion, Group
+from prefsmith.stats import Mean, Share, mean, wilson
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from prefsmith.evaluate.stats import Z95, wilson
+from prefsmith.stats import Z95, wilson
 
 POWER = 0.8
 """Chance of seeing a difference that is there."""

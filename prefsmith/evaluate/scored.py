@@ -67,7 +67,7 @@ def score_pairs(
         TrainingError: a log-probability is not finite.
     """
     groups = [group for file in files for group in file]
-    scored = _score(policy, reference, groups, token_budget)
+    scored = score_groups(policy, reference, groups, token_budget)
     texts = [completion.content for group in groups for completion in group.group.completions]
     assert scored.scores.reference is not None  # there is one
     answers = Answers(
@@ -89,8 +89,21 @@ def score_pairs(
     )
 
 
-def _score(policy: Frozen, reference: Frozen, groups: Sequence[EncodedGroup], token_budget: int) -> Scored:
-    objective = Objective((resolve("dpo", {}, weight=1.0, where="dpo"),))  # its value is not looked at
+def score_groups(policy: Frozen, reference: Frozen | None, groups: Sequence[EncodedGroup], token_budget: int) -> Scored:
+    """Log-probabilities of every compared answer, in the order of the groups.
+
+    Args:
+        policy: whose they are.
+        reference: whose they are too; may be none.
+        groups: rows that compare.
+        token_budget: most tokens of a forward; longer rows run alone.
+
+    Raises:
+        ConfigError: memory ran out.
+        TrainingError: a log-probability is not finite.
+    """
+    name = "simpo" if reference is None else "dpo"  # a loss that reads what there is; its value is not looked at
+    objective = Objective((resolve(name, {}, weight=1.0, where=name),))
 
     def attempt(groups: Sequence[EncodedGroup], budget: int) -> Scored:
         return score_step(policy, reference, objective, groups, budget)

@@ -12,8 +12,8 @@ from typing import Literal
 
 from prefsmith.evaluate.bootstrap import Interval, average, clustered, ratio
 from prefsmith.evaluate.paired import SignTest, sign_test_of
-from prefsmith.evaluate.stats import Share, wilson
 from prefsmith.records import Group, Vote
+from prefsmith.stats import Share, wilson
 
 Verdict = Literal["win", "loss", "tie", "invalid"]
 POINTS: Mapping[Verdict, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}

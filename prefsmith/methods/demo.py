@@ -19,7 +19,6 @@ from prefsmith.evaluate.frontier import Best, best_at, curve
 from prefsmith.evaluate.policy import measure_policy
 from prefsmith.evaluate.reader import Reader, open_reader
 from prefsmith.evaluate.samples import Answer
-from prefsmith.evaluate.stats import Mean, Share, mean, wilson
 from prefsmith.feedback.reviews import Reviews, true_reward
 from prefsmith.feedback.world import TrueReward
 from prefsmith.methods.experiment.world import (
@@ -35,6 +34,7 @@ from prefsmith.methods.experiment.world import (
 )
 from prefsmith.model.generate import Sampling
 from prefsmith.run import Watch, fit
+from prefsmith.stats import Mean, Share, mean, wilson
 from prefsmith.train.folder import free_folder
 
 Say = Callable[[str], None]

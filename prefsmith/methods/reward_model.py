@@ -25,7 +25,6 @@ from prefsmith.data.pack import pack, plan
 from prefsmith.data.prepare import Preparation
 from prefsmith.data.stream import Stream
 from prefsmith.errors import ConfigError, TrainingError
-from prefsmith.evaluate.stats import Share, wilson
 from prefsmith.feedback.reward import RECORD, LearnedReward
 from prefsmith.files import write_durably
 from prefsmith.model.export import export
@@ -33,6 +32,7 @@ from prefsmith.model.load import describe_loaded, load_tokenizer
 from prefsmith.model.reward import RewardModel, new_reward_model
 from prefsmith.records import Group
 from prefsmith.run import Say, Watch
+from prefsmith.stats import Share, wilson
 from prefsmith.train.folder import free_folder
 from prefsmith.train.monitor import MetricsLog, as_row, evidence, require_finite
 from prefsmith.train.objective import Objective

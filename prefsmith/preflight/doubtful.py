@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.evaluate.implicit import shorter_is_better
-from prefsmith.evaluate.stats import wilson
 from prefsmith.preflight.facts import Caution
 from prefsmith.preflight.seen import Seen
+from prefsmith.stats import wilson
 
 HELD_OUT = 100
 LENGTH_RULE = 0.1

@@ -83,7 +83,7 @@ def _rows(parts: Parts) -> Rows | None:
             rows=record[side]["rows"],
             groups=record[side]["groups"],
             refused=record[side]["rejected"],
-            notes=record[side].get("notes", {}),
+            notes={**record[side].get("notes", {}), **_audited(record[side])},
         )
         for side in ("train", "eval")
         if side in record
@@ -98,6 +98,13 @@ def _rows(parts: Parts) -> Rows | None:
         eval_fraction=parts.config.data.eval_fraction if parts.config.data.eval is None else None,
         eval_prompts_in_train=record.get("eval_prompts_in_train", 0),
     )
+
+
+def _audited(record: dict[str, Any]) -> dict[str, int]:
+    """What an audit changed, in the words of notes."""
+    audit = record.get("audit", {})
+    words = {"left_out": "left out", "weighed": "weighed anew"}
+    return {f"{what}, as {audit['path']} says": audit[key] for key, what in words.items() if audit.get(key)}
 
 
 def _refused(parts: Parts) -> tuple[Refused, ...]:

@@ -142,6 +142,10 @@ def treated_rows(run: RecordedRun) -> list[Treated]:
         refused = int(number(file, "rejected") or 0)
         if refused:
             found.append(Treated(words, "refused when read", refused, int(number(file, "rows") or 0), ()))
+        audit = _part(file, "audit")
+        for key, what in (("left_out", "left out by the audit"), ("weighed", "weighed anew by the audit")):
+            if count := int(number(audit, key) or 0):
+                found.append(Treated(words, what, count, int(number(file, "rows") or 0), ()))
     for side, words in (("train_encoded", "trained on"), ("eval_encoded", "held out")):
         encoded = _part(run.data, side)
         refused, places = int(number(encoded, "rejected") or 0), _part(encoded, "places")

@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 from statistics import fmean, stdev
 
 from prefsmith.evaluate.samples import Answer, answer_divergence, answer_nats
-from prefsmith.evaluate.stats import Z95
+from prefsmith.stats import Z95
 from story.rules import Rule, words
 from story.teller import TEMPERATURE, TOKEN_BUDGET, Teller
 

@@ -24,6 +24,7 @@ TORCH_FREE = [
     "prefsmith.catalogue",
     "prefsmith.starter",
     "prefsmith.errors",
+    "prefsmith.audit.checks",
     "prefsmith.cli",
     "prefsmith.report",
     "prefsmith.train.findings",

@@ -59,11 +59,11 @@ def told(row):
         (ULTRAFEEDBACK, [("a", 6.5), ("b", 2.0)], ((0,), (1,)),
          "ranked rows (prompt, completions); prompt from instruction; answers from completions[].response; "
          "scores from completions[].overall_score; larger scores are better; not read in completions: annotations, "
-         "custom_system_prompt, model, principle, critique, fine-grained_score; "
+         "custom_system_prompt, principle, critique, fine-grained_score; "
          "not read: source, models, correct_answers"),
         (NECTAR, [("a", None), ("b", None)], ((1,), (0,)),
          "ranked rows (prompt, completions); completions from answers; answers from answers[].answer; "
-         "ranks from answers[].rank; rank 1 is the best; not read in answers: model; "
+         "ranks from answers[].rank; rank 1 is the best; "
          "not read: source, good_natured, turns, num_responses"),
         ({"prompt": "q", "drafts": [{"text": "a", "rating": 2}, {"text": "b", "rating": 5}]},
          [("a", 2.0), ("b", 5.0)], ((1,), (0,)),
@@ -80,7 +80,9 @@ def test_forms_are_recognised_and_said(tmp_path, row, answers, ranking, describe
 
 
 def test_keys_that_nothing_reads_are_counted(tmp_path):
-    assert read(tmp_path, NECTAR, NECTAR).notes["entries of answers have keys that are not read"] == 4
+    noted = [{**each, "note": "n"} for each in NECTAR["answers"]]
+    row = {**NECTAR, "answers": noted}
+    assert read(tmp_path, row, row).notes["entries of answers have keys that are not read"] == 4
     assert not read(tmp_path, SCORED).notes
 
 
@@ -98,7 +100,9 @@ def test_nectar_is_read_as_turns(tmp_path):
     """Its prompts are dialogues in text, and end with the space that stands in front of each answer."""
     reading = read(tmp_path, NECTAR)
     assert reading.groups[0].prompt == (Message("user", "q"),)
-    assert reading.groups[0].completions == tuple(Completion(messages=(Message("assistant", each),)) for each in "ab")
+    assert reading.groups[0].completions == tuple(
+        Completion(messages=(Message("assistant", text),), writer=writer) for text, writer in ("am", "bn")
+    )
     assert reading.notes["dialogues in text split into turns"] == 1
 
 

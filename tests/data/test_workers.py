@@ -11,12 +11,13 @@ import pytest
 from tiny import CHATML, byte_tokenizer, write_rows
 
 from prefsmith.config import DataConfig
-from prefsmith.data import chunks, encoding, workers
+from prefsmith.data import chunks, encoding, pool
 from prefsmith.data.encode import Encoder
 from prefsmith.data.prepare import Preparation, encoded_digest
+from prefsmith.data.processes import WorkersLost
 from prefsmith.data.render import Renderer
 from prefsmith.data.views import Wanted
-from prefsmith.data.workers import Workers, WorkersLost, worth_it
+from prefsmith.data.workers import Workers, worth_it
 from prefsmith.errors import DataError
 
 
@@ -132,4 +133,4 @@ def test_workers_are_started_where_they_are_worth_it(seconds, cores, parallel, e
 
 
 def test_the_cores_are_those_that_the_process_may_use():
-    assert workers.cores() == len(os.sched_getaffinity(0))
+    assert pool.cores() == len(os.sched_getaffinity(0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prefsmith.evaluate.accuracy import gain, hits, rate
-from prefsmith.evaluate.stats import wilson
+from prefsmith.stats import wilson
 
 
 def test_ties_count_one_half():

@@ -8,7 +8,7 @@ import pytest
 
 from prefsmith.evaluate import bootstrap
 from prefsmith.evaluate.bootstrap import average, clustered, ratio, ratio_difference
-from prefsmith.evaluate.stats import mean
+from prefsmith.stats import mean
 
 
 def test_of_independent_values_it_is_the_normal_interval():

@@ -5,8 +5,8 @@ import pytest
 from prefsmith.evaluate.contest import between, standings
 from prefsmith.evaluate.paired import sign_test
 from prefsmith.evaluate.proportions import trials_to_leave
-from prefsmith.evaluate.stats import wilson
 from prefsmith.records import Completion, Group, Vote
+from prefsmith.stats import wilson
 
 
 def groups(said, *, longer=0):

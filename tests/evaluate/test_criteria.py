@@ -9,7 +9,7 @@ import pytest
 from prefsmith.evaluate.criteria import Ground, Table, checks
 from prefsmith.evaluate.frontier import Best, best_at, tilted
 from prefsmith.evaluate.points import Arm, Average, Point, SequenceKL, averages, endpoints
-from prefsmith.evaluate.stats import Z95, Mean, Share, mean
+from prefsmith.stats import Z95, Mean, Share, mean
 
 REWARDS = np.random.default_rng(0).normal(0.0, 1.0, (3, 4000)).clip(-3, 3)
 BETAS = (0.3, 1.0, 3.0)

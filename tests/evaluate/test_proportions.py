@@ -12,7 +12,7 @@ from prefsmith.evaluate.proportions import (
     trials_to_leave,
     trials_to_tell,
 )
-from prefsmith.evaluate.stats import wilson
+from prefsmith.stats import wilson
 
 
 def test_two_published_win_rates_are_not_told_apart():

@@ -11,10 +11,10 @@ from prefsmith.data.encode import Encoder
 from prefsmith.data.render import Renderer
 from prefsmith.errors import TrainingError
 from prefsmith.evaluate.samples import SampleLog, answer_divergence, answer_nats, draw, first_prompts
-from prefsmith.evaluate.stats import mean
 from prefsmith.model.generate import Sampling
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.records import Group, Message
+from prefsmith.stats import mean
 
 
 def group(number, prompt):

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefsmith.evaluate.paired import sign_test
-from prefsmith.evaluate.stats import wilson
 from prefsmith.evaluate.winrate import Outcome, outcomes, prompt_scores, unjudged, win_rate
 from prefsmith.records import Completion, Group, Vote
+from prefsmith.stats import wilson
 
 NAMES = {"win": ("left", "right"), "loss": ("right", "left"), "tie": ("tie", "tie"), "invalid": ("invalid", "invalid")}
 """What a vote says in order 0 and in order 1."""

@@ -22,8 +22,8 @@ from story.rules import RULES
 from story.teller import TEMPERATURE, open_teller
 from tiny import save_model
 
-from prefsmith.evaluate.stats import mean
 from prefsmith.records import Group
+from prefsmith.stats import mean
 
 
 def mean_score(stories):

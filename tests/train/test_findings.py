@@ -205,7 +205,7 @@ def test_how_many_pairs_would_show_it(value, needed):
 
 
 def test_the_number_of_pairs_is_the_one_at_which_wilsons_interval_leaves_one_half_out():
-    from prefsmith.evaluate.stats import wilson
+    from prefsmith.stats import wilson
 
     assert wilson(0.55 * 385, 385).low > 0.5 > wilson(0.55 * 384, 384).low
 

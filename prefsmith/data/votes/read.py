@@ -1,6 +1,7 @@
 """From a file of judgements to pairs with votes: every row is checked at this border."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -101,6 +102,8 @@ class _Reading:
         votes = gather(values, self.verdicts, self.roles, place)
         if not votes:
             self.notes.add("pairs without any vote", place)
+        if methods is not None:
+            first, second = replace(first, writer=methods[0]), replace(second, writer=methods[1])
         group = Group(_identity(values, place), place, prompt, (first, second), votes=votes, tags=tags)
         names = None
         if self.form.holds == "names":

@@ -8,7 +8,7 @@ import numpy as np
 
 from prefsmith.evaluate.agreement.ballots import INVALID, Ballots
 from prefsmith.evaluate.agreement.figure import Figure, Gauge, Sums
-from prefsmith.evaluate.agreement.kappa import cohen
+from prefsmith.kappa import cohen
 
 KINDS = 4
 MOST = 12

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int
 from numpy.typing import ArrayLike
 
 from prefsmith.evaluate.bootstrap import DRAWS, clustered, ratio
-from prefsmith.evaluate.stats import wilson
+from prefsmith.stats import wilson
 
 Sums = Float64[np.ndarray, "*batch column"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from prefsmith.evaluate.agreement.ballots import FIRST, INVALID, TIE, Ballots, majority
 from prefsmith.evaluate.agreement.figure import Figure, Gauge
 from prefsmith.evaluate.agreement.people import ALONE, majority_tally
-from prefsmith.evaluate.stats import Z95
+from prefsmith.stats import Z95
 
 MOST = 200
 """Matchups that are listed."""

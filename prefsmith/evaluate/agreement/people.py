@@ -6,7 +6,7 @@ import numpy as np
 
 from prefsmith.evaluate.agreement.ballots import FIRST, NO_MAJORITY, SECOND, TIE, VERDICTS, Ballots, majority
 from prefsmith.evaluate.agreement.figure import Figure, Gauge
-from prefsmith.evaluate.agreement.kappa import alpha, alpha_sums, fleiss, fleiss_sums
+from prefsmith.kappa import alpha, alpha_sums, fleiss, fleiss_sums
 
 ALONE = "no pair has votes of two people"
 ONE_LABEL = "only one label was ever given"

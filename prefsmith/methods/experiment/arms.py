@@ -13,7 +13,6 @@ from prefsmith.config import ModelConfig, OptimConfig, RunConfig
 from prefsmith.evaluate.points import Arm, SequenceKL
 from prefsmith.evaluate.policy import measure_policy
 from prefsmith.evaluate.reader import open_reader, snapshot
-from prefsmith.evaluate.stats import Mean, Share, wilson
 from prefsmith.feedback.reward import open_reward
 from prefsmith.feedback.world import TrueReward
 from prefsmith.losses.registry import find
@@ -27,6 +26,7 @@ from prefsmith.model.generate import Sampling
 from prefsmith.model.load import load
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.run import fit
+from prefsmith.stats import Mean, Share, wilson
 from prefsmith.train.monitor import MetricsLog
 
 REFERENCE = Arm("reference")

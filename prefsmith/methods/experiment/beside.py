@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prefsmith.evaluate.frontier import Best, Rewards, tilted
-from prefsmith.evaluate.stats import Mean, mean
 from prefsmith.methods.experiment.place import Place
 from prefsmith.methods.experiment.settings import ExperimentConfig
 from prefsmith.methods.experiment.world import write_text
+from prefsmith.stats import Mean, mean
 
 if TYPE_CHECKING:
     from prefsmith.methods.experiment.arms import Reading

@@ -10,13 +10,13 @@ from prefsmith.evaluate.best_of import best_of
 from prefsmith.evaluate.criteria import Check, Ground, Table, checks
 from prefsmith.evaluate.frontier import Best, Rewards, best_at, tilted
 from prefsmith.evaluate.points import Arm, Average, Point, averages, endpoints
-from prefsmith.evaluate.stats import Mean, Share, mean
 from prefsmith.methods.experiment.arms import REFERENCE, Reading
 from prefsmith.methods.experiment.beside import best_curve
 from prefsmith.methods.experiment.judged import Sampled
 from prefsmith.methods.experiment.rates import Rates, win_rates
 from prefsmith.methods.experiment.seed import Learned, Start
 from prefsmith.methods.experiment.settings import BEST_OF_N, RLOO, ExperimentConfig
+from prefsmith.stats import Mean, Share, mean
 
 
 @dataclass(frozen=True, slots=True)

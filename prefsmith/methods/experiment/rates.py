@@ -7,13 +7,13 @@ import numpy as np
 
 from prefsmith.evaluate.claims import Claim, claims
 from prefsmith.evaluate.points import Arm
-from prefsmith.evaluate.stats import Mean, Share, mean, wilson
 from prefsmith.evaluate.winrate import POINTS, WinRate, outcomes, win_rate
 from prefsmith.feedback.scores import ScoreJudge
 from prefsmith.feedback.world import TrueReward
 from prefsmith.methods.experiment.judged import Sampled
 from prefsmith.methods.experiment.settings import ExperimentConfig
 from prefsmith.records import Completion, Group
+from prefsmith.stats import Mean, Share, mean, wilson
 
 JUDGE = "true reward"
 

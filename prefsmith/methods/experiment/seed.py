@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from prefsmith.evaluate.reader import open_reader
-from prefsmith.evaluate.stats import Share
 from prefsmith.feedback.world import TrueReward
 from prefsmith.methods.experiment.arms import run_settings
 from prefsmith.methods.experiment.place import Place
@@ -14,6 +13,7 @@ from prefsmith.methods.experiment.settings import ExperimentConfig
 from prefsmith.methods.experiment.world import judged_answers, learn, quiet, write_answers, write_rows
 from prefsmith.methods.reward_model import fit_reward
 from prefsmith.records import Completion, Group
+from prefsmith.stats import Share
 
 BRADLEY_TERRY = {"name": "dpo", "beta": 1.0}
 LOOKS = 6

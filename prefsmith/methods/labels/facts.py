@@ -6,7 +6,6 @@ from typing import cast
 import numpy as np
 
 from prefsmith.data.votes.judgements import Role
-from prefsmith.evaluate.stats import mean
 from prefsmith.feedback.aggregate.aggregate import Aggregate
 from prefsmith.feedback.aggregate.cycles import triples
 from prefsmith.feedback.aggregate.methods import METHODS
@@ -14,6 +13,7 @@ from prefsmith.feedback.aggregate.panel import FIRST, SECOND, TIE, Panel
 from prefsmith.feedback.aggregate.reliability import Reliability
 from prefsmith.feedback.aggregate.smoothed_dawid_skene import smoothed_dawid_skene
 from prefsmith.methods.labels.rows import EVEN
+from prefsmith.stats import mean
 
 MOST_NOISE = 0.49
 """robust_dpo takes less than one half, and near it divides by next to nothing."""

@@ -12,7 +12,7 @@ from judged import judgements
 from prefsmith.evaluate.agreement import measure
 from prefsmith.evaluate.agreement.ballots import ballots
 from prefsmith.evaluate.agreement.figure import Gauge
-from prefsmith.evaluate.stats import wilson
+from prefsmith.stats import wilson
 
 GAUGE = Gauge(draws=200)
 

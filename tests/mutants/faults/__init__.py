@@ -2,6 +2,7 @@
 
 from mutants.fault import Fault
 from mutants.faults import (
+    biases,
     choice,
     data,
     evidence,
@@ -29,6 +30,7 @@ FAULTS: tuple[Fault, ...] = (
     *speed.FAULTS,
     *processes.FAULTS,
     *judges.FAULTS,
+    *biases.FAULTS,
     *choice.FAULTS,
     *evidence.FAULTS,
     *measured.FAULTS,

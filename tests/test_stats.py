@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from prefsmith.evaluate.stats import mean
+from prefsmith.stats import mean
 
 
 def test_by_hand():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefsmith.evaluate.agreement.kappa import alpha, alpha_sums, cohen, fleiss, fleiss_sums
+from prefsmith.kappa import alpha, alpha_sums, cohen, fleiss, fleiss_sums
 
 COUNTS = st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=12).map(np.array)
 

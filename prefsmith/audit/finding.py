@@ -1,0 +1,120 @@
+"""One thing that an audit found: how many rows, what it does to training, how to mend it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+"""The worst first: training would be wrong or stops; it costs quality; worth knowing."""
+
+EXAMPLES = 3
+"""Examples that a finding shows, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row that shows a finding.
+
+    Args:
+        where: `file:line`.
+        text: what is seen there, cut; control characters may be in it.
+    """
+
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """What audit.yaml proposes for some rows.
+
+    Args:
+        rows: their numbers over all files, rising, each once.
+        weights: how much each counts, >= 0; 0 leaves the row out of training.
+        refused: rows that the reader refuses and that have no number, which are left out: of each the number of its
+            file and `file:line`.
+    """
+
+    rows: np.ndarray
+    weights: np.ndarray
+    refused: Sequence[tuple[int, str]] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.refused)
+
+    @classmethod
+    def drop(cls, rows: np.ndarray) -> "Proposal":
+        """Leave rows out."""
+        rows = np.unique(np.asarray(rows, dtype=np.int64))
+        return cls(rows, np.zeros(len(rows)))
+
+    @classmethod
+    def leave_out_refused(cls, places: Sequence[tuple[int, str]]) -> "Proposal":
+        """Leave rows out that the reader refuses."""
+        return cls(np.empty(0, dtype=np.int64), np.empty(0), places)
+
+    @classmethod
+    def weigh(cls, rows: np.ndarray, weights: np.ndarray | float) -> "Proposal":
+        """Let rows count more or less; rows must be distinct."""
+        rows = np.asarray(rows, dtype=np.int64)
+        order = np.argsort(rows, kind="stable")
+        return cls(rows[order], np.broadcast_to(np.asarray(weights, dtype=np.float64), rows.shape)[order])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """Something that was found.
+
+    Args:
+        kind: of finding: broken, contradictory, repeated, biased, unreliable, uncovered or fit.
+        code: stable name, `kind.what`.
+        severity: `error` where training would be wrong or stop, `warning` where it costs quality, `note` otherwise.
+        title: what was found, in a few words and without its count.
+        count: how many `unit` it is about.
+        of: of how many that were looked at.
+        unit: what is counted: pairs, rows, prompts, completions, votes.
+        effect: what it does to training.
+        cure: what to do.
+        examples: a few rows that show it.
+        numbers: further numbers, ready for JSON: effect sizes with `low` and `high`, tables.
+        proposal: what audit.yaml may do about it.
+    """
+
+    kind: str
+    code: str
+    severity: Severity
+    title: str
+    count: int
+    of: int
+    unit: str = "pairs"
+    effect: str = ""
+    cure: str = ""
+    examples: tuple[Example, ...] = ()
+    numbers: Mapping[str, object] = field(default_factory=dict)
+    proposal: Proposal | None = None
+
+    @property
+    def share(self) -> float:
+        """`count` of `of`; 0 where there was nothing to look at."""
+        return self.count / self.of if self.of else 0.0
+
+    def to_json(self) -> dict[str, object]:
+        """Everything but the rows, which audit.yaml has."""
+        return {
+            "kind": self.kind,
+            "code": self.code,
+            "severity": self.severity,
+            "title": self.title,
+            "count": self.count,
+            "of": self.of,
+            "share": self.share,
+            "unit": self.unit,
+            "effect": self.effect,
+            "cure": self.cure,
+            "examples": [{"where": each.where, "text": each.text} for each in self.examples],
+            "numbers": dict(self.numbers),
+            "rows_in_audit_yaml": len(self.proposal) if self.proposal is not None else 0,
+        }

@@ -1,0 +1,63 @@
+"""From findings to audit.yaml: which rows to leave out or to weigh anew, file by file."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import yaml
+
+from prefsmith.audit.audited import Audited, AuditedFile
+from prefsmith.audit.finding import Finding
+from prefsmith.data.audited import AuditYaml, Entry, FileEntry, in_ranges, key_of
+
+HEAD = """\
+# What an audit proposes. Training applies it: data.audit=<this file>.
+# Each entry multiplies the weight of its rows; 0 leaves them out. Delete or change what you do not want.
+# Rows are named by where they stand, so a file that was changed since is refused.
+"""
+
+
+def proposed(findings: Sequence[Finding], data: Audited) -> AuditYaml:
+    """What is proposed for the training and held-out files."""
+    return AuditYaml(
+        kind="audit",
+        files=[
+            FileEntry(name=file.name, digest=dict(file.digest), entries=list(_entries(findings, number, file)))
+            for number, file in enumerate(data.files)
+            if file.part != "other"
+        ],
+    )
+
+
+def as_yaml(audit: AuditYaml) -> str:
+    """The text of audit.yaml."""
+    values = audit.model_dump(exclude_defaults=True) | {"version": audit.version}
+    return HEAD + yaml.safe_dump(values, sort_keys=False, width=120, allow_unicode=True)
+
+
+def _entries(findings: Sequence[Finding], number: int, file: AuditedFile) -> Iterator[Entry]:
+    for finding in findings:
+        proposal = finding.proposal
+        if proposal is None:
+            continue
+        own = (proposal.rows >= file.first) & (proposal.rows < file.end)
+        rows, weights = proposal.rows[own], proposal.weights[own]
+        keys = [key_of(place) for of, place in proposal.refused if of == number]
+        if keys:
+            yield _entry(finding, 0.0, keys)
+        for weight in np.unique(weights):
+            places = (file.groups[int(row) - file.first].source for row in rows[weights == weight])
+            yield _entry(finding, float(weight), [key_of(place) for place in places])
+
+
+def _entry(finding: Finding, weight: float, keys: Sequence[str]) -> Entry:
+    """Places as ranges of lines or of rows, where they are such."""
+    lines = [int(key) for key in keys if key.isdecimal()]
+    rows = [int(key[4:]) for key in keys if key.startswith("row ")]
+    return Entry(
+        code=finding.code,
+        what=finding.title,
+        weight=weight,
+        lines=in_ranges(sorted(set(lines))),
+        rows=in_ranges(sorted(set(rows))),
+        places=sorted({key for key in keys if not key.isdecimal() and not key.startswith("row ")}),
+    )
