@@ -36,7 +36,6 @@ app.command(merge.merge, help=merge.HELP)
 app.command(evaluation)
 app.command(label)
 app.command(sweep.sweep, help=sweep.HELP)
-app.command(label)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
