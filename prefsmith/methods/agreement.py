@@ -12,7 +12,7 @@ from prefsmith.evaluate.agreement import Agreement, measure
 from prefsmith.evaluate.agreement.figure import Gauge
 from prefsmith.files import write_durably
 from prefsmith.report.agreement import write_agreement_page
-from prefsmith.report.join import join
+from prefsmith.report.join import is_run, join
 
 KIND = "agreement"
 
@@ -93,7 +93,7 @@ def _refuse_other(folder: Path) -> None:
     fix = "name another folder with --out"
     if folder.exists() and not folder.is_dir():
         raise ConfigError("eval.out", "this is a file", where=str(folder), fix=fix)
-    if (folder / "run.yaml").is_file():
+    if is_run(folder):
         fix = f"a folder in it joins its page: --out {folder}/eval/{KIND}"
         raise ConfigError("eval.out", "this is a run's folder, which has a page of its own", where=str(folder), fix=fix)
     try:

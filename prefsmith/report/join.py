@@ -35,15 +35,17 @@ def join(folder: Path, about: Iterable[str | Path]) -> tuple[str, ...]:
 def run_of(path: str | Path) -> Path | None:
     """The run's folder that a model's path names, itself or by its model/; None where it is of no run."""
     place = Path(path).expanduser()
-    for folder in (place, place.parent) if place.name == "model" else (place,):
-        if (folder / "run.yaml").is_file():
-            return folder
-    return None
+    return next((each for each in ((place, place.parent) if place.name == "model" else (place,)) if is_run(each)), None)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run lies in a folder; settings alone, as people keep them beside their data, are none."""
+    return all((folder / name).is_file() for name in ("run.yaml", "environment.json"))
 
 
 def _run_above(folder: Path) -> Path | None:
     above = folder.resolve().parents[:DEPTH]
-    found = next((each for each in above if (each / "run.yaml").is_file()), None)
+    found = next(filter(is_run, above), None)
     return found if found is None or folder.is_absolute() else Path(os.path.relpath(found))
 
 

@@ -168,6 +168,13 @@ def test_a_page_that_cannot_be_drawn_is_said_and_stops_nothing(run, tmp_path):
     assert (run / "report.html").read_text() == "my own notes"
 
 
+def test_settings_beside_the_data_are_no_run(tmp_path, monkeypatch):
+    (tmp_path / "run.yaml").write_text("version: 1")
+    monkeypatch.chdir(tmp_path)
+    folder = measured.written(tmp_path / "eval" / "one", measured.agreement())
+    assert join(folder, [tmp_path]) == () and not (tmp_path / "report.html").exists()
+
+
 def test_a_run_is_found_by_its_folder_and_by_its_model(run, tmp_path):
     assert run_of(run) == run_of(run / "model") == run
     assert run_of(tmp_path) is None and run_of("org/base") is None and run_of(run / "checkpoints") is None
