@@ -61,7 +61,7 @@ def test_several_files_have_a_section_each_and_an_older_page_is_written_over(fil
     (tmp_path / "more.jsonl").write_text(json.dumps({"prompt": "q", "a": "x", "b": "y", "human": "a"}) + "\n")
     assert run(capsys, "votes.jsonl", "--out", "both")[0] == 0
     status, out, _ = run(capsys, "votes.jsonl", "more.jsonl", "--out", "both")
-    assert status == 0 and "more.jsonl: 1 pairs of answers" in out
+    assert status == 0 and "more.jsonl: 1 pair of answers to 1 prompt, " in out
     page = (tmp_path / "both/report.html").read_text()
     assert page.index('id="file-1"') < page.index('id="file-2"') and "no annotator in this file is a judge" in page
 
@@ -103,6 +103,19 @@ def test_what_it_refuses(file, tmp_path, capsys, words, status, code):
     found, out, error = run(capsys, *words)
     assert (found, out) == (status, "") and f"[{code}]" in error and "Traceback" not in error
     assert (tmp_path / "taken/evidence.json").read_text() == '{"frontier": null}'
+
+
+def test_a_run_keeps_its_page_and_shows_what_lies_in_its_folder(file, tmp_path, capsys):
+    run_folder = tmp_path / "first"
+    run_folder.mkdir()
+    for name in ("run.yaml", "environment.json"):
+        (run_folder / name).write_text("{}")
+    status, _, error = run(capsys, "votes.jsonl", "--out", "first")
+    assert status == 2 and "this is a run's folder" in error and "--out first/eval/agreement" in error
+    assert not (run_folder / "evidence.json").exists()
+    status, out, _ = run(capsys, "votes.jsonl", "--out", "first/eval/agreement")
+    assert status == 0 and "first/report.html shows it too" in out
+    assert "Judges and people" in (run_folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize("words", [["eval"], ["eval", "agreement"]])
