@@ -17,7 +17,7 @@ from prefsmith.errors import ConfigError, DataError
 from prefsmith.feedback.choice.acquire import Choice, Known, Method, choose
 from prefsmith.feedback.choice.answers import Answers, read_answers
 from prefsmith.feedback.choice.estimate import scaled
-from prefsmith.feedback.choice.words import of_words
+from prefsmith.feedback.choice.words import BUCKETS, of_words
 from prefsmith.files import write_durably
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class _Seen:
             return self._turned(_of_column(self.candidates, asked))
         if asked.model is None:
             self.what = "words and length, since no --model is given"
-            return self._turned(np.array([_of_words(each) for each in self.candidates]))
+            return self._turned(_of_words(self.candidates))
         from prefsmith.evaluate.hidden import encode_pool, hidden_features  # inside: torch is loaded for models alone
 
         self.what = f"the last layer of {asked.model}"
@@ -285,9 +285,12 @@ def _told(
     )
 
 
-def _of_words(candidate: Candidate) -> np.ndarray:
-    first, second = (of_words(each.content) for each in candidate.group.completions)
-    return first - second
+def _of_words(candidates: Sequence[Candidate]) -> np.ndarray:
+    features = np.empty((len(candidates), BUCKETS + 1))
+    for place, candidate in enumerate(candidates):
+        first, second = (of_words(each.content) for each in candidate.group.completions)
+        features[place] = first - second
+    return features
 
 
 def _of_column(candidates: Sequence[Candidate], asked: Asked) -> np.ndarray:

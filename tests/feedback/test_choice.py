@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefsmith.evaluate.learning import World, against, curves
 from prefsmith.feedback.choice.acquire import METHODS, Known, choose, entropy
 from prefsmith.feedback.choice.estimate import SPREAD, fit, scaled, sigmoid
 from prefsmith.feedback.choice.words import of_words
@@ -18,31 +17,6 @@ def drawn(seed, pairs=40, width=4, labels=6, margins=0):
     places = rng.permutation(pairs)
     odds = rng.standard_normal((margins, pairs)) if margins else None
     return Known(features, places[:labels], rng.random(labels), places[labels:], odds)
-
-
-def planted(seed):
-    """600 pairs of which 85 in 100 differ in two directions of ten alone; what is held out differs in all."""
-    rng = np.random.default_rng(seed)
-    weights = rng.standard_normal(10)
-    pool, held_out = rng.standard_normal((600, 10)), rng.standard_normal((2000, 10))
-    pool[rng.random(600) < 0.85, 2:] = 0
-    odds = pool @ weights
-    return World(
-        pool,
-        lambda pair, draw: float(draw.random() < sigmoid(odds[pair : pair + 1])[0]),
-        held_out,
-        held_out @ weights > 0,
-    )
-
-
-def test_d_optimal_beats_random_where_most_pairs_say_the_same():
-    found = curves(planted, ("d-optimal", "random"), budget=60, batch=5, seeds=20)
-    optimal, control = found["d-optimal"], found["random"]
-    assert optimal.labels == (*range(0, 60, 5), 60)
-    assert optimal.at(-1).value >= 0.86 and control.at(-1).value <= 0.78
-    beside = against(optimal, control)
-    assert beside.wins.better >= 16 and beside.last.low > 0.05 and beside.whole.low > 0.05
-    assert optimal.at(0).value == 0.5  # nothing is known before the first label
 
 
 @given(st.integers(0, 99), st.sampled_from(METHODS), st.integers(1, 60), st.sampled_from([0, 3]))
