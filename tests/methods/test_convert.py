@@ -299,6 +299,20 @@ def test_foreign_columns_go_along_unless_their_name_means_something(tmp_path):
     assert result.account.unread == {"source": 1}
 
 
+def test_votes_stay_beside_their_sides_and_go_where_the_sides_are_others(tmp_path):
+    """A vote names chosen or rejected; beside a pair that was turned round it would say the opposite."""
+    votes = [{"annotator": "ann", "vote": "chosen"}]
+    rows = [{**PAIR, "votes": votes, "prob": prob, "prompt": str(prob)} for prob in (0.75, 0.25)]
+    result, (kept, turned) = converted(tmp_path, rows, "trl")
+    assert kept["votes"] == votes and "votes" not in turned and turned["chosen"] == PAIR["rejected"]
+    assert result.account.lost == {"votes": 1}
+    result, found = converted(tmp_path, rows, "prefsmith", "ours.jsonl")
+    assert [row["votes"] for row in found] == [votes, votes] and not result.account.lost
+    judged = {"prompt": "q", "response_a": "one", "response_b": "two", "winner": "response_b", "human": "b"}
+    result, (row,) = converted(tmp_path, [judged], "trl", "judged.jsonl")
+    assert row["chosen"] == "two" and "human" not in row and result.account.lost == {"human": 1}
+
+
 def test_lists_become_pairs_and_keep_scores(tmp_path):
     best = {"text": " Apple.", "score": 9, "model": "m"}
     others = [{"text": " A fruit.", "score": 4}, {"text": " Stone.", "score": 4}]

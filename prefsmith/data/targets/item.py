@@ -26,6 +26,7 @@ class Item:
         label: whether a rated answer is desirable.
         tools: JSON schemas.
         foreign: columns that the reader did not look at, as they are in the file.
+        renamed: whether chosen and rejected are others than in the file: what a vote names is then no longer there.
     """
 
     kind: Kind
@@ -35,6 +36,7 @@ class Item:
     label: bool | None = None
     tools: tuple[Mapping[str, object], ...] = ()
     foreign: Mapping[str, object] = field(default_factory=dict)
+    renamed: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -95,7 +97,9 @@ def items_of(group: Group, schema: Schema, account: Account, *, pairs: Pairs, li
 
 def _pair(group: Group, comparison: Comparison, schema: Schema, account: Account, *, keep: bool) -> Item:
     """Chosen is the likelier one, but where the target knows probabilities."""
+    renamed = schema.listing is not None or schema.columns.get("chosen") != "chosen" or schema.sides is not None
     if comparison.prob < 0.5 and not keep:
+        renamed = True
         account.changed["turned round, since rejected is the likelier one"] += 1
         gap = None if comparison.score_gap is None else -comparison.score_gap
         turned = replace(comparison, better=comparison.worse, worse=comparison.better, prob=1 - comparison.prob)
@@ -112,7 +116,7 @@ def _pair(group: Group, comparison: Comparison, schema: Schema, account: Account
         beside |= {"score_chosen": answers[0].score, "score_rejected": answers[1].score}
     elif "margin" in columns:
         beside["margin"] = comparison.score_gap
-    return Item("pair", group.prompt, answers, beside, None, group.tools)
+    return Item("pair", group.prompt, answers, beside, None, group.tools, renamed=renamed)
 
 
 def _described(group: Group, name: str) -> dict[str, object]:

@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from prefsmith.data.targets.account import Account
 from prefsmith.data.targets.item import Item
+from prefsmith.data.votes.forms import EVIDENCE
 
 Cells = dict[str, object]
 
@@ -64,7 +65,8 @@ def with_foreign(cells: Cells, item: Item, target: Target, account: Account) -> 
     for name, value in item.foreign.items():
         if value is None:
             continue
-        if name in target.taken or name in cells or not _is_json(value):
+        stale = item.renamed and name in EVIDENCE  # a vote for a side that has another name now, or none
+        if stale or name in target.taken or name in cells or not _is_json(value):
             account.lost[name] += 1
         else:
             cells[name] = value

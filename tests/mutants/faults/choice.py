@@ -36,6 +36,13 @@ FAULTS = (
         CONVERT,
     ),
     Fault(
+        "votes go along with a pair that was turned round",
+        "data/targets/target.py",
+        "stale = item.renamed and name in EVIDENCE",
+        "stale = False and name in EVIDENCE",
+        CONVERT,
+    ),
+    Fault(
         "the choices of a batch do not know of each other",
         "feedback/choice/acquire.py",
         "leverage -= share * (candidates @ along) ** 2",
