@@ -9,10 +9,12 @@ import torch
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.pack import pack, plan
 from prefsmith.data.rejects import Rejects
+from prefsmith.errors import ConfigError, DataError
 from prefsmith.evaluate.reader import Reader
 from prefsmith.evaluate.scored import encode_pairs, score_pairs
 from prefsmith.feedback.choice.estimate import Features, PerPair
 from prefsmith.records import Comparison, Group
+from prefsmith.train.room import OutOfRoom, room_for
 
 
 def encode_pool(reader: Reader, groups: Sequence[Group], rejects: Rejects) -> list[EncodedGroup]:
@@ -39,21 +41,37 @@ def hidden_features(reader: Reader, groups: Sequence[EncodedGroup], *, token_bud
         token_budget: most tokens of a forward; longer rows run alone.
 
     Raises:
-        ConfigError: a number is not finite.
+        ConfigError: memory ran out.
+        DataError: a number is not finite.
     """
     found: dict[int, np.ndarray] = {}
     for members in plan(groups, token_budget):
-        batch = pack([groups[index] for index in members])
-        with reader.model.looking() as scorer:
-            rows, _ = scorer.predictors(batch)
-        counts = batch.scored_per_seq()
-        owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        sums = torch.zeros(len(counts), rows.shape[1], dtype=torch.float64)
-        sums.index_add_(0, owner, rows.to("cpu", torch.float64))
-        means = (sums / counts[:, None]).numpy()
+        together = [groups[index] for index in members]
+        try:
+            with room_for(together):
+                means = _means(reader, together)
+        except OutOfRoom as error:
+            what = f"memory ran out on {error.tokens:,} tokens that were run together"
+            fix = "a smaller --token-budget; a row alone is not divided"
+            raise ConfigError("eval.memory", what, where=together[0].group.source, fix=fix) from None
         for place, index in enumerate(members):
             found[index] = means[2 * place] - means[2 * place + 1]
+            if not np.isfinite(found[index]).all():
+                what, fix = "the model's last layer is not finite for this pair", "another --model, or --features"
+                raise DataError("label.features", what, where=groups[index].group.source, fix=fix)
     return np.array([found[index] for index in range(len(groups))])
+
+
+def _means(reader: Reader, groups: Sequence[EncodedGroup]) -> np.ndarray:
+    """The mean row of each answer, `(answer, feature)`."""
+    batch = pack(groups)
+    with reader.model.looking() as scorer:
+        rows, _ = scorer.predictors(batch)
+    counts = batch.scored_per_seq()
+    owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    sums = torch.zeros(len(counts), rows.shape[1], dtype=torch.float64)
+    sums.index_add_(0, owner, rows.to("cpu", torch.float64))
+    return (sums / counts[:, None]).numpy()
 
 
 def implicit_margins(

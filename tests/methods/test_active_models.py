@@ -93,3 +93,23 @@ def test_a_pair_that_cannot_be_written_is_refused_or_counted(folder, tmp_path):
         label_next(Asked(pool, 2, model=str(folder / "MODEL")))
     chosen = label_next(Asked(pool, 9, model=str(folder / "MODEL"), skip_bad=True))
     assert chosen.pool == 5 and len(chosen.ids) == 4 and sum(chosen.refused.values()) == 1
+
+
+def test_a_model_whose_layer_is_not_finite_is_refused(folder, tmp_path):
+    reader = open_reader(folder / "MODEL")
+    with torch.no_grad():
+        next(reader.model.scorer.causal.base_model.parameters()).fill_(float("nan"))
+    encoded = encode_pool(reader, groups_of(folder), Rejects())
+    with pytest.raises(DataError, match="not finite") as caught:
+        hidden_features(reader, encoded, token_budget=100)
+    assert caught.value.code == "label.features"
+
+
+def test_memory_that_runs_out_is_said_with_what_to_do(folder, monkeypatch):
+    def full(reader, groups):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr("prefsmith.evaluate.hidden._means", full)
+    with pytest.raises(ConfigError, match="memory ran out on") as caught:
+        label_next(Asked(str(folder / "pool.jsonl"), 2, model=str(folder / "MODEL")))
+    assert caught.value.code == "eval.memory" and "--token-budget" in caught.value.fix
