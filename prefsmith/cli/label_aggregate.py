@@ -82,7 +82,8 @@ def lines(evidence: Mapping[str, Any]) -> Iterator[str]:
     yield f"{evidence['file']}: {pairs['read']:,} pairs, {_counted(votes)}"
     yield f"  {evidence['method']}: {evidence['says']}; a tie is {evidence['a_tie_is']}"
     if not evidence["converged"]:
-        yield f"  warning: stopped after {evidence['rounds']:,} rounds, before the numbers stood still"
+        better = "" if evidence["method"] != "dawid-skene" else "; --method smoothed-dawid-skene goes on to the end"
+        yield f"  warning: stopped after {evidence['rounds']:,} rounds, before the numbers stood still{better}"
     share = f"{100 * labels['mean_of_the_likelier']:.1f} %"
     yield f"  labels: {_counted(labels)}; the likelier side has {share} on average"
     triples = evidence["triples"]

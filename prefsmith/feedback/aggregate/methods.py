@@ -38,7 +38,7 @@ METHODS = {
     "one-coin": Method(one_coin, "of what is true, where each annotator has one rate of being right", LABEL, True),
     "dawid-skene": Method(dawid_skene, "of what is true, where each annotator has a confusion matrix", LABEL, True),
     "smoothed-dawid-skene": Method(
-        smoothed_dawid_skene, "the same, and annotators with few votes are drawn to the mean of all", LABEL, True
+        smoothed_dawid_skene, "of what is true, by confusion matrices that are drawn to the mean of all", LABEL, True
     ),
     "glad": Method(glad, "of what is true, where annotators differ in ability and pairs in ease", LABEL, True),
     "bradley-terry": Method(bradley_terry, "of a vote, by strengths of the answers", HALF),

@@ -190,7 +190,7 @@ def test_the_flip_rate_is_that_of_the_truth(tmp_path):
     import numpy as np
 
     rng = np.random.default_rng(0)
-    truth = rng.integers(0, 2, 1500)
+    truth = rng.integers(0, 2, 900)
     rows = [row(number, *("ab"[each ^ (rng.random() < 0.2)] for _ in range(3))) for number, each in enumerate(truth)]
     made, written = make(tmp_path, rows, Wanted("majority", hard=True))
     wrong = sum(each["chosen"] != f"{['first', 'second'][truth[int(each['id'][1:])]]} {each['id'][1:]}"

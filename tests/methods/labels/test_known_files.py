@@ -6,12 +6,12 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from feedback.aggregate.crowd import of_votes
 
 from prefsmith.data.groups import read_groups
-from prefsmith.data.votes.read import read_judgements
 from prefsmith.feedback.aggregate.cycles import triples
 from prefsmith.feedback.aggregate.methods import METHODS
-from prefsmith.feedback.aggregate.panel import panel
+from prefsmith.feedback.aggregate.panel import FIRST, SECOND, TIE
 from prefsmith.methods.labels import Wanted, aggregate_votes
 
 VOTES, TEXTS = "ukpconvarg_votes.jsonl.gz", "ukpconvarg_arguments.jsonl.gz"
@@ -20,11 +20,16 @@ VOTES, TEXTS = "ukpconvarg_votes.jsonl.gz", "ukpconvarg_arguments.jsonl.gz"
 @lru_cache
 def arguments(folder):
     """The panel of ukpconvarg, and its rows."""
-    read = read_judgements(folder / VOTES)
-    items = [tuple((pair.group.prompt, name) for name in pair.names) for pair in read.pairs]
     with gzip.open(folder / VOTES) as file:
         rows = [json.loads(line) for line in file]
-    return panel([pair.group for pair in read.pairs], items), rows
+    items, annotators, code = {}, {}, {"a": FIRST, "b": SECOND, "tie": TIE}
+    links = [[items.setdefault((row["topic"], row[side]), len(items)) for side in "ab"] for row in rows]
+    votes = [
+        (place, annotators.setdefault(vote["annotator"], len(annotators)), code[vote["vote"]])
+        for place, row in enumerate(rows)
+        for vote in row["votes"]
+    ]
+    return of_votes(votes, len(rows), links, tuple(annotators)), rows
 
 
 def test_what_most_votes_say_of_arguments(shared_data):
