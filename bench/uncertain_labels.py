@@ -158,7 +158,11 @@ def votes_of(pairs: list[JudgedPair], most: int | None = None, seed: int = 0) ->
         if most is not None and len(votes) > most:
             votes = tuple(votes[place] for place in sorted(rng.choice(len(votes), most, replace=False)))
         groups.append(replace(pair.group, votes=votes))
-    return panel(groups, [tuple((pair.group.prompt, name) for name in pair.names or ()) for pair in pairs])
+    items = []
+    for pair in pairs:
+        first, second = pair.names or ("", "")
+        items.append(((pair.group.prompt, first), (pair.group.prompt, second)))
+    return panel(groups, items)
 
 
 def judge(data: Debates, most: int, ridge: float, seed: int) -> dict[str, dict[str, object]]:
@@ -178,7 +182,7 @@ def judge(data: Debates, most: int, ridge: float, seed: int) -> dict[str, dict[s
                 assert flips is not None
                 noise = float(str(flips["value"]))
                 noises[way.name].append(noise)
-            weights = train(x[trained], prob, ridge, hard=way.hard, noise=noise)
+            weights = train(csr_matrix(x[trained]), prob, ridge, hard=way.hard, noise=noise)
             margins[way.name][tested] = x[tested] @ weights
     return {way.name: worth(data, margins[way.name], margins[FIRST_LINE], noises[way.name]) for way in WAYS}
 
@@ -188,7 +192,8 @@ def train(x: csr_matrix, prob: np.ndarray, ridge: float, *, hard: bool, noise: f
     kept = ~np.isnan(prob)
     if hard:
         kept &= np.abs(prob - 0.5) > EVEN
-    x, label = x[kept], (prob[kept] > 0.5).astype(float) if hard else prob[kept]
+    x = csr_matrix(x[np.flatnonzero(kept)])
+    label = (prob[kept] > 0.5).astype(float) if hard else prob[kept]
     # robust_dpo's loss is dpo's with a label beyond 0 and 1: ((1 - e) l(h) - e l(-h)) / (1 - 2 e).
     label = (label - noise) / (1 - 2 * noise)
 
@@ -198,7 +203,8 @@ def train(x: csr_matrix, prob: np.ndarray, ridge: float, *, hard: bool, noise: f
         slope = 1 / (1 + np.exp(-margin)) - label
         return loss.mean() + ridge / 2 * weights @ weights, x.T @ slope / len(label) + ridge * weights
 
-    return minimize(objective, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    start = np.zeros((x.T @ label).shape[0])
+    return minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
 
 
 def worth(data: Debates, margin: np.ndarray, base: np.ndarray, noises: list[float]) -> dict[str, object]:

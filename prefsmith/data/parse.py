@@ -10,9 +10,14 @@ from prefsmith.data.cells import Cells, Prompt
 from prefsmith.data.ranked import ranked_answers, writers_of
 from prefsmith.data.ranking import score_gap
 from prefsmith.data.rows import Row
+<<<<<<< HEAD
 from prefsmith.data.schema import WRITERS, Schema, refuse_late_columns
+=======
+from prefsmith.data.schema import Schema, refuse_late_columns
+from prefsmith.data.voted import share_of_votes
+>>>>>>> 4039434 (A list of votes beside two answers trains as it is: the share is the probability; faults of labels)
 from prefsmith.errors import DataError
-from prefsmith.records import Comparison, Completion, Group, Message, Rating
+from prefsmith.records import Comparison, Completion, Group, Message, Rating, Vote
 
 
 def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
@@ -29,14 +34,14 @@ def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
     cell = Cells(row, schema, notes)
     refuse_late_columns(row, schema)
     if schema.format in ("preference", "dialogue"):
-        cell, prob = _judged(cell, row, schema, notes)
+        cell, prob, votes = _judged(cell, row, schema, notes)
         prompt, completions = _two_sides(cell, schema, notes)
         scores = [cell.score("score_chosen"), cell.score("score_rejected")]
         completions = _with_writers(_with_scores(completions, scores), cell)
         gap = cell.score("margin") if None in scores else score_gap(completions, 0, 1)
         _note_contradiction(prob, gap, notes)
         comparison = Comparison(0, 1, prob=prob, weight=cell.weight(), score_gap=gap)
-        return _group(cell, prompt, completions, comparisons=(comparison,))
+        return replace(_group(cell, prompt, completions, comparisons=(comparison,)), votes=votes)
     if schema.listing is not None:
         answers, scores, tiers = ranked_answers(cell, schema.listing)
         prompt, completions = _answers(asked(cell), answers, row.source, notes)
@@ -52,17 +57,20 @@ def parse_row(row: Row, schema: Schema, notes: Counter[str]) -> Group:
     return _group(cell, prompt, (completion,), ratings=(Rating(0, value, cell.weight()),))
 
 
-def _judged(cell: Cells, row: Row, schema: Schema, notes: Counter[str]) -> tuple[Cells, float]:
-    """The row with the winner as chosen, and the probability that it is better: half for a tie."""
+def _judged(cell: Cells, row: Row, schema: Schema, notes: Counter[str]) -> tuple[Cells, float, tuple[Vote, ...]]:
+    """The row with the winner as chosen, the probability that it is better (half for a tie), and votes on it."""
     if schema.sides is None:
-        return cell, cell.number("prob", 1.0, 0.0, 1.0)
+        return cell, cell.number("prob", 1.0, 0.0, 1.0), ()
+    if schema.sides.voted:
+        prob, votes = share_of_votes(cell.required("winner"), schema.sides, cell.source)
+        return cell, prob, votes
     verdict = schema.sides.verdict(cell.required("winner"), cell.source)
     if verdict == "second":
         notes[f"turned round, since {schema.sides.column} names {schema.sides.second}"] += 1
-        return Cells(row, schema.turned_round(), notes), 1.0
+        return Cells(row, schema.turned_round(), notes), 1.0, ()
     if verdict == "tie":
         notes["kept as ties, with probability 0.5"] += 1
-    return cell, 0.5 if verdict == "tie" else 1.0
+    return cell, 0.5 if verdict == "tie" else 1.0, ()
 
 
 def _note_contradiction(prob: float, gap: float | None, notes: Counter[str]) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from prefsmith.data.excerpt import excerpt, excerpt_names, excerpt_row
 from prefsmith.data.listing import COLUMNS, Listing, find_listing, keys_inside, list_of
 from prefsmith.data.rows import Row
+from prefsmith.data.voted import voted_sides
 from prefsmith.data.winner import Sides, likely_sides, naming_columns, usual_sides
 from prefsmith.errors import ConfigError, DataError, nearest
 
@@ -55,7 +56,7 @@ FORMS = """\
   Rows that are read, by their columns (docs/data.md shows each):
     pairs      prompt, chosen, rejected
     dialogues  chosen, rejected: lists of messages, or texts with Human: and Assistant: turns
-    two sides  prompt, response_a, response_b, winner
+    two sides  prompt, response_a, response_b, winner or votes
     lists      prompt, completions, and scores or ranks; or prompt and a list of objects with text and number
     ratings    prompt, completion, label; or messages, label
     examples   prompt, completion; or messages"""
@@ -92,7 +93,9 @@ class Schema:
         parts = [f"{self.format} rows ({', '.join(self.columns)})"]
         parts += [f"{', '.join(renamed)}"] if renamed else []
         parts += [self.listing.describe()] if self.listing is not None else []
-        if self.sides is not None:
+        if self.sides is not None and self.sides.voted:
+            parts += [f"prob is the share of {self.sides.column} for {self.sides.first}, a tie one half"]
+        elif self.sides is not None:
             parts += [f"a row is turned round where {self.sides.column} names {self.sides.second}; a tie is prob 0.5"]
         parts += [f"not read: {excerpt_names(self.unused)}"] if self.unused else []
         return "; ".join(parts)
@@ -157,7 +160,9 @@ def _sides(row: Row, found: Mapping[str, str], format: str, columns: Mapping[str
     """The answers that a winner column is about: those of the map, or those of a common layout."""
     if "winner" not in columns:
         pairs_wanted = format in ("auto", "preference", "dialogue")
-        return usual_sides(row.values) if pairs_wanted and not {"chosen", "rejected"} & found.keys() else None
+        if not pairs_wanted or {"chosen", "rejected"} & found.keys():
+            return None
+        return usual_sides(row.values) or voted_sides(row.values)
     if format in ("rating", "completion") or not {"chosen", "rejected"} <= found.keys():
         what = "a winner is named, but not the two columns that it is about"
         fix = "name them too: data.columns.chosen=<first column> data.columns.rejected=<second column>"

@@ -33,11 +33,13 @@ class Sides:
         first: the column that is read as chosen where the verdict does not say otherwise.
         second: the other one.
         column: the column of the verdict.
+        voted: whether it holds a list of votes instead.
     """
 
     first: str
     second: str
     column: str
+    voted: bool = False
 
     def verdict(self, value: object, where: str) -> Verdict:
         """Which side the value of a cell names.
@@ -100,7 +102,7 @@ class Sides:
 def usual_sides(values: Mapping[str, object]) -> Sides | None:
     """The sides of a row in a common layout, such as response_a, response_b and winner; None where it is not clear."""
     found = [
-        Sides(first, second, column) for first, second in _usual_pairs(values) for column in COLUMNS if column in values
+        Sides(first, second, column) for first, second in usual_pairs(values) for column in COLUMNS if column in values
     ]
     return found[0] if len(found) == 1 else None
 
@@ -134,7 +136,8 @@ def naming_columns(values: Mapping[str, object], first: str, second: str) -> lis
     return found
 
 
-def _usual_pairs(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def usual_pairs(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Two columns of a row that usually hold two answers."""
     for ends in _ENDS:
         for first, second in [ends, *(tuple(f"{side}_{end}" for end in ends) for side in _SIDES)]:
             if first in values and second in values:

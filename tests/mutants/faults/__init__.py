@@ -7,6 +7,7 @@ from mutants.faults import (
     data,
     evidence,
     judges,
+    labels,
     listwise,
     measured,
     model,
@@ -33,6 +34,7 @@ FAULTS: tuple[Fault, ...] = (
     *biases.FAULTS,
     *choice.FAULTS,
     *evidence.FAULTS,
+    *labels.FAULTS,
     *measured.FAULTS,
     *worlds.FAULTS,
 )
