@@ -91,3 +91,10 @@ def test_an_item_without_votes_has_no_score():
     made = Contest(wins)
     assert borda(made).tolist()[:2] == [1.0, 0.0] and np.isnan(borda(made)[2]) and np.isnan(copeland(made)[2])
     assert made.condorcet_winner() is None
+
+
+def test_as_many_votes_are_half_a_win_for_copeland():
+    wins = np.zeros((3, 3))
+    wins[0, 1] = wins[1, 0] = 2
+    wins[0, 2] = wins[1, 2] = 1
+    assert copeland(Contest(wins)).tolist() == [0.75, 0.75, 0.0]

@@ -38,7 +38,7 @@ FAULTS = (
         ORACLES,
     ),
     Fault(
-        "a tie beats nobody and is beaten by nobody in Copeland's count",
+        "in Copeland's count an item gets nothing for one with as many votes",
         "feedback/aggregate/contest.py",
         "won = contest.beats + 0.5 *",
         "won = contest.beats + 0.0 *",
