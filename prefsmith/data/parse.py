@@ -10,12 +10,8 @@ from prefsmith.data.cells import Cells, Prompt
 from prefsmith.data.ranked import ranked_answers, writers_of
 from prefsmith.data.ranking import score_gap
 from prefsmith.data.rows import Row
-<<<<<<< HEAD
 from prefsmith.data.schema import WRITERS, Schema, refuse_late_columns
-=======
-from prefsmith.data.schema import Schema, refuse_late_columns
 from prefsmith.data.voted import share_of_votes
->>>>>>> 4039434 (A list of votes beside two answers trains as it is: the share is the probability; faults of labels)
 from prefsmith.errors import DataError
 from prefsmith.records import Comparison, Completion, Group, Message, Rating, Vote
 
