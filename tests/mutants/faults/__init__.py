@@ -2,6 +2,7 @@
 
 from mutants.fault import Fault
 from mutants.faults import (
+    audit,
     biases,
     choice,
     data,
@@ -31,6 +32,7 @@ FAULTS: tuple[Fault, ...] = (
     *speed.FAULTS,
     *processes.FAULTS,
     *judges.FAULTS,
+    *audit.FAULTS,
     *biases.FAULTS,
     *choice.FAULTS,
     *evidence.FAULTS,
