@@ -114,6 +114,8 @@ class Broken:
 
     def findings(self, blocks: Sequence[Seen], data: Audited) -> Iterator[Finding]:
         """What the readers refuse, then what they take and should not stand there."""
+        other = data.part("other")
+        blocks = [Seen() if other[start] else block for block, start in zip(blocks, data.blocks, strict=False)]
         yield from _refused(data)
         yield from _noted(data)
         rows = {kind: _rows(kind, blocks, data) for kind in ("empty_answer", "same_words", "control_token", *_DAMAGE)}
@@ -156,7 +158,7 @@ class Broken:
         if one_sided:
             effect += f"; in {one_sided:,} of these rows only one side has them, which tells it from the other"
         return Finding(
-            "broken", "broken.control_token", "warning", "Control tokens stand in the text", len(rows), len(data),
+            "broken", "broken.control_token", "warning", "Control tokens stand in the text", len(rows), _own(data),
             "rows", effect, "take out the template's markup where the file is written, and let prefsmith apply it",
             tuple(data.example(int(row), self._around(data.group(int(row)))) for row in rows[:EXAMPLES]),
             {"tokens": most, "one_sided": one_sided}, Proposal.drop(rows),
@@ -197,10 +199,15 @@ def _rows(kind: str, blocks: Sequence[Seen], data: Audited) -> np.ndarray:
     return np.concatenate([part + start for part, start in zip(parts, data.blocks, strict=False)] or [np.empty(0, int)])
 
 
+def _own(data: Audited) -> int:
+    """Rows to train or to evaluate on: those of other files are nobody's to mend."""
+    return int((~data.part("other")).sum())
+
+
 def _same(rows: np.ndarray, data: Audited) -> Finding:
     return Finding(
         "broken", "broken.same_words", "warning", "Two answers differ in nothing but spaces and capitals", len(rows),
-        len(data), "rows", "the pair teaches spacing and nothing else, at full weight",
+        _own(data), "rows", "the pair teaches spacing and nothing else, at full weight",
         "leave the rows out, unless spacing is what you want to teach", data.examples(rows), {}, Proposal.drop(rows),
     )  # fmt: skip
 
@@ -209,7 +216,7 @@ def _empty(rows: np.ndarray, data: Audited) -> Finding:
     prompts = tuple(data.example(int(row), prompt_text(data.group(int(row)))) for row in rows[:EXAMPLES])
     return Finding(
         "broken", "broken.empty_answer", "error", "An answer of a pair that was voted on has no text", len(rows),
-        len(data), "rows", "there is nothing to score, and training refuses the row", _LEAVE, prompts, {},
+        _own(data), "rows", "there is nothing to score, and training refuses the row", _LEAVE, prompts, {},
         Proposal.drop(rows),
     )  # fmt: skip
 
@@ -220,7 +227,7 @@ def _has_no_text(completion: Completion) -> bool:
 
 def _damaged(kind: str, title: str, effect: str, rows: np.ndarray, data: Audited) -> Finding:
     return Finding(
-        "broken", f"broken.{kind}", "warning", title, len(rows), len(data), "rows",
+        "broken", f"broken.{kind}", "warning", title, len(rows), _own(data), "rows",
         effect, _MEND_TEXT[kind], tuple(data.example(int(row), _first_damage(data.group(int(row)), kind))
         for row in rows[:EXAMPLES]), {}, Proposal.drop(rows),
     )  # fmt: skip
@@ -244,7 +251,8 @@ def _context(text: str, place: int) -> str:
 def _refused(data: Audited) -> Iterator[Finding]:
     """One finding for each kind of row that the readers refuse."""
     counts: dict[str, int] = {}
-    for file in data.files:
+    own = [file for file in data.files if file.part != "other"]
+    for file in own:
         for code, count in file.codes.items():
             name, _ = _REFUSED.get(code, ("refused", ""))
             counts[name] = counts.get(name, 0) + count
@@ -254,7 +262,7 @@ def _refused(data: Audited) -> Iterator[Finding]:
     titles = {**dict(_REFUSED.values()), "refused": "A row cannot be used"}
     for name, count in counts.items():
         yield Finding(
-            "broken", f"broken.{name}", "error", titles[name], count, sum(file.rows for file in data.files), "rows",
+            "broken", f"broken.{name}", "error", titles[name], count, sum(file.rows for file in own), "rows",
             _STOPS, _LEAVE, tuple(examples.get(name, ())), {}, Proposal.leave_out_refused(sources.get(name, ())),
         )  # fmt: skip
 
@@ -264,7 +272,7 @@ def _refused_examples(data: Audited) -> tuple[dict[str, list[Example]], dict[str
     examples: dict[str, list[Example]] = {}
     sources: dict[str, list[tuple[int, str]]] = {}
     for number, file in enumerate(data.files):
-        for entry in file.refused:
+        for entry in file.refused if file.part != "other" else ():
             name, _ = _REFUSED.get(str(entry["code"]), ("refused", ""))
             sources.setdefault(name, []).append((number, str(entry["where"])))
             shown = examples.setdefault(name, [])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prefsmith.audit.audited import Audited, AuditedFile
+from prefsmith.audit.decided import in_order
 from prefsmith.audit.finding import EXAMPLES, Example, Finding, Proposal
 from prefsmith.audit.near import NEAR, Signer, banded, near_clusters, shared, shingles
 from prefsmith.audit.texts import completion_text, digest, has_texts, prompt_text
@@ -320,4 +321,5 @@ def _row_digest(group: Group, prompt: int, names: Sequence[int]) -> int:
     )  # fmt: skip
     rated = sorted((names[each.completion], each.value) for each in group.ratings)
     ranked = [sorted(names[index] for index in tier) for tier in group.ranking]
-    return digest(repr((prompt, sorted(names), compared, rated, ranked)))
+    votes = sorted(repr((each.annotator, each.order, in_order(each))) for each in group.votes)
+    return digest(repr((prompt, sorted(names), compared, rated, ranked, votes, sorted(group.tags))))

@@ -77,7 +77,7 @@ def lines(found: "Audit") -> Iterator[str]:
     for file in files:
         refused = file["rows"] - file["usable"]
         passed = f", {refused:,} of them cannot be used" if refused > 0 else ""
-        yield f"{file['name']} ({_PARTS[file['part']]}): {file['rows']:,} rows{passed}; {file['recognised']}"
+        yield f"{file['name']} ({_PARTS[file['part']]}): {_many(file['rows'], 'row')}{passed}; {file['recognised']}"
     for finding in found.findings:
         if finding.severity != "note":
             yield ""

@@ -100,3 +100,15 @@ def test_refusals_of_several_files_are_told_apart(tmp_path):
     (found,) = audit([(files[0], "train"), (files[1], "eval")], [Broken()]).findings
     assert (found.count, found.of) == (4, 14)
     assert found.proposal.refused == [(0, f"{files[0]}:{n}") for n in (6, 7, 8)] + [(1, f"{files[1]}:6")]
+
+
+def test_files_that_are_not_trained_on_are_nobodys_to_mend(tmp_path):
+    bad = [{**clean_rows(1)[0], "rejected": ""}, {**clean_rows(1, 2)[0], "chosen": "x </s>"}]
+    files = [(write(tmp_path / "a.jsonl", clean_rows(5)), "train"), (write(tmp_path / "b.jsonl", bad), "other")]
+    result = audit(files, [Broken()])
+    assert result.findings == () and result.data.files[1].codes == {"data.empty": 1}
+    own = audit([(name, "train") for name, _ in files], [Broken()])
+    assert [(each.code, each.count, each.of) for each in own.findings] == [
+        ("broken.empty", 1, 7),
+        ("broken.control_token", 1, 6),
+    ]

@@ -4,6 +4,7 @@ import pytest
 from planted_faults import clean_rows, contradicting_rows, damaged_rows, nearly, refused_rows, repeated_rows, write
 
 from prefsmith.audit.broken import Broken
+from prefsmith.audit.checks import all_checks
 from prefsmith.audit.contradictory import Contradictory
 from prefsmith.audit.repeated import Repeated
 from prefsmith.audit.run import audit
@@ -85,6 +86,13 @@ def test_counts_add_up(planted):
 def test_clean_rows_stay_clean(tmp_path):
     files = [(write(tmp_path / f"{part}.jsonl", clean_rows(150, part)), part) for part in ("train", "eval", "other")]
     assert counts(audit(files, CHECKS)) == {}
+
+
+def test_no_other_kind_of_check_sees_a_fault_in_them(planted, tmp_path):
+    files = [(file.name, file.part) for file in planted.data.files]
+    assert counts(audit(files, all_checks()[3:], workers=0), "error", "warning") == {}
+    clean = [(write(tmp_path / f"{part}.jsonl", clean_rows(150, part)), part) for part in ("train", "eval")]
+    assert counts(audit(clean, all_checks(), workers=0), "error", "warning") == {}
 
 
 def test_worker_processes_find_the_same(planted):

@@ -43,6 +43,15 @@ def test_lists_in_another_order_and_ratings(tmp_path):
     assert train(tmp_path, [rated, rated, {**rated, "label": False}])["rows"].proposal.rows.tolist() == [1]
 
 
+def test_the_same_pair_with_votes_of_others_is_no_copy(tmp_path):
+    def voted(**votes):
+        listed = [{"annotator": name, "vote": side} for name, side in votes.items()]
+        return {"prompt": "which one?", "a": "the first of them", "b": "and the second", "votes": listed}
+
+    assert "rows" not in train(tmp_path, [voted(ann="a", bob="b"), voted(cy="a", dan="b")])
+    assert train(tmp_path, [voted(ann="a", bob="b"), voted(bob="b", ann="a")])["rows"].count == 1
+
+
 def test_a_set_of_near_copies_counts_once(tmp_path):
     rows = clean_rows(5)
     near = {**rows[0], "chosen": nearly(rows[0]["chosen"])}
