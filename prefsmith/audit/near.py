@@ -6,9 +6,9 @@ texts; of each signature 16 numbers of bands and a byte of each of its 64 values
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,8 @@ PERMUTATIONS, BANDS = 64, 16
 """Two texts at `NEAR` share a band with probability 0.9998."""
 _EACH = PERMUTATIONS // BANDS
 _LIKELY = 0.6  # estimated share below which a pair is not looked at: four standard deviations under `NEAR`
+MOST_COMPARED = 200_000
+"""Pairs that are compared truly: texts made from one template have many neighbours, and most are none."""
 _NEIGHBOURS = 4  # in a band's order with which a text is compared, beside the first of the band
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
@@ -111,31 +113,46 @@ class Clusters:
         self._parents[high] = low
 
 
-def near_clusters(band: Callable[[int], np.ndarray], sketches: np.ndarray, same: Same) -> np.ndarray:
+class Near(NamedTuple):
+    """What is nearly the same.
+
+    Args:
+        roots: of each text, one that stands for its set; itself where it is alone.
+        estimated: pairs that were joined by their signatures alone, when `MOST_COMPARED` were compared truly.
+    """
+
+    roots: np.ndarray
+    estimated: int
+
+
+def near_clusters(band: Callable[[int], np.ndarray], sketches: np.ndarray, same: Same) -> Near:
     """Find texts that are nearly the same.
 
     Args:
         band: the numbers of a band, of every text.
         sketches: a byte of each value of every signature.
         same: whether two texts are truly nearly the same.
-
-    Returns:
-        Of each text, one that stands for its set; itself where it is alone.
     """
     clusters = Clusters(len(sketches))
     different = set[tuple[int, int]]()
+    compared = estimated = 0
     for number in range(BANDS if len(sketches) > 1 else 0):
         pairs = _candidates(band(number), band((number + 1) % BANDS))
-        pairs = pairs[_likely(sketches, pairs)]
         roots = clusters.roots()
-        for first, second in pairs[roots[pairs[:, 0]] != roots[pairs[:, 1]]].tolist():
+        pairs = pairs[roots[pairs[:, 0]] != roots[pairs[:, 1]]]
+        shares = _estimates(sketches, pairs)
+        likely = shares >= _LIKELY
+        for (first, second), share in zip(pairs[likely].tolist(), shares[likely].tolist(), strict=True):
             if (first, second) in different or clusters.root(first) == clusters.root(second):
                 continue
-            if same(first, second):
+            truly = compared < MOST_COMPARED
+            compared += 1
+            if same(first, second) if truly else share >= NEAR:
                 clusters.join(first, second)
-            else:
+                estimated += not truly
+            elif truly:
                 different.add((first, second))
-    return clusters.roots()
+    return Near(clusters.roots(), estimated)
 
 
 def _candidates(band: np.ndarray, next_band: np.ndarray) -> np.ndarray:
@@ -143,20 +160,20 @@ def _candidates(band: np.ndarray, next_band: np.ndarray) -> np.ndarray:
     order = np.lexsort((next_band, band))
     values = band[order]
     starts = np.maximum.accumulate(np.where(np.r_[True, values[1:] != values[:-1]], np.arange(len(values)), 0))
-    found = [np.stack([order[starts], order], axis=1)[starts != np.arange(len(values))]]
+    found = [(order[starts], order)]
     for step in range(1, _NEIGHBOURS + 1):
         agree = values[:-step] == values[step:]
-        found.append(np.stack([order[:-step][agree], order[step:][agree]], axis=1))
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+        found.append((order[:-step][agree], order[step:][agree]))
+    first, second = (np.concatenate(sides) for sides in zip(*found, strict=True))
+    names = np.unique(np.minimum(first, second) * len(band) + np.maximum(first, second))
+    pairs = np.stack(np.divmod(names, len(band)), axis=1)
+    return pairs[pairs[:, 0] != pairs[:, 1]]
 
 
-def _likely(sketches: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Whether the estimate from the bytes is near enough, a mask over pairs."""
-    parts: Iterator[np.ndarray] = (
-        (sketches[part[:, 0]] == sketches[part[:, 1]]).mean(axis=1) >= _LIKELY
-        for part in np.array_split(pairs, max(1, len(pairs) // 100_000))
-    )
-    return np.concatenate(list(parts))
+def _estimates(sketches: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The share of triples that both texts of each pair have, estimated from the bytes of their signatures."""
+    parts = np.array_split(pairs, max(1, len(pairs) // 100_000))
+    return np.concatenate([(sketches[part[:, 0]] == sketches[part[:, 1]]).mean(axis=1) for part in parts])
 
 
 @cache

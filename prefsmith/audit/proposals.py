@@ -1,13 +1,17 @@
 """From findings to audit.yaml: which rows to leave out or to weigh anew, file by file."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import yaml
 
 from prefsmith.audit.audited import Audited, AuditedFile
-from prefsmith.audit.finding import Finding
+from prefsmith.audit.finding import Finding, Proposal
 from prefsmith.data.audited import AuditYaml, Entry, FileEntry, in_ranges, key_of
+
+MOST_LEFT_OUT = 0.5
+"""Share of a part's rows above which leaving them out is no proposal: then the file is to be mended, or is meant so."""
 
 HEAD = """\
 # What an audit proposes. Training applies it: data.audit=<this file>.
@@ -26,6 +30,25 @@ def proposed(findings: Sequence[Finding], data: Audited) -> AuditYaml:
             if file.part != "other"
         ],
     )
+
+
+def within_reason(findings: Sequence[Finding], data: Audited) -> list[Finding]:
+    """The findings, without proposals that would leave out most of the rows to train on or to evaluate on."""
+    return [
+        replace(each, proposal=None) if each.proposal is not None and _is_too_much(each.proposal, data) else each
+        for each in findings
+    ]
+
+
+def _is_too_much(proposal: Proposal, data: Audited) -> bool:
+    for part in ("train", "eval"):
+        own = data.part(part)
+        rows = sum(file.rows for file in data.files if file.part == part)
+        left_out = int(own[proposal.rows[proposal.weights == 0]].sum())
+        left_out += sum(data.files[number].part == part for number, _ in proposal.refused)
+        if left_out > MOST_LEFT_OUT * rows:
+            return True
+    return False
 
 
 def as_yaml(audit: AuditYaml) -> str:

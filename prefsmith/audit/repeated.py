@@ -12,7 +12,7 @@ import numpy as np
 from prefsmith.audit.audited import Audited, AuditedFile
 from prefsmith.audit.decided import in_order
 from prefsmith.audit.finding import EXAMPLES, Example, Finding, Proposal
-from prefsmith.audit.near import NEAR, Signer, banded, near_clusters, shared, shingles
+from prefsmith.audit.near import NEAR, Near, Signer, banded, near_clusters, shared, shingles
 from prefsmith.audit.texts import completion_text, digest, has_texts, prompt_text
 from prefsmith.data.excerpt import excerpt
 from prefsmith.records import Group
@@ -101,11 +101,11 @@ class _Found:
         self.held_out = data.part("eval")
         # Each prompt that there is: the row where it stands first, and of each row the number of its prompt.
         _, self.first_rows, self.numbers = np.unique(self.prompts, return_index=True, return_inverse=True)
-        self._of = lru_cache(100_000)(self._read)
+        self._of = lru_cache(20_000)(self._read)
 
     @cached_property
-    def prompt_clusters(self) -> np.ndarray:
-        """Of each prompt, the number of one that stands for those that are nearly the same."""
+    def prompt_clusters(self) -> Near:
+        """Which prompts are nearly the same."""
         rows = self.first_rows
 
         def same(first: int, second: int) -> bool:
@@ -126,23 +126,26 @@ class _Found:
         _, first = np.unique(keys, axis=0, return_index=True)
         return np.delete(rows, first)
 
-    def near_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows that are nearly the same as another of their part, and a number of the set of each; no copies."""
+    def near_rows(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """Rows that are nearly the same as another of their part, and a number of the set of each; no copies.
+
+        The last is how many pairs were joined by their signatures alone.
+        """
         rows = np.setdiff1d(np.flatnonzero(self.own & self.texts), self.copies, assume_unique=True)
 
         def same(first: int, second: int) -> bool:
             one, other = (self._of(int(rows[each])) for each in (first, second))
             return all(shared(*texts) >= NEAR for texts in zip(one, other, strict=True))
 
-        roots = near_clusters(
+        near = near_clusters(
             lambda band: np.concatenate([block.row_bands[:, band] for block in self.blocks])[rows],
             np.concatenate([block.row_sketches for block in self.blocks])[rows],
             same,
         )
-        names = 2 * roots + self.held_out[rows]
+        names = 2 * near.roots + self.held_out[rows]
         _, sets, sizes = np.unique(names, return_inverse=True, return_counts=True)
         several = sizes[sets] > 1
-        return rows[several], names[several]
+        return rows[several], names[several], near.estimated
 
     def _read(self, row: int) -> "_Shingles":
         group = self.data.group(row)
@@ -176,7 +179,7 @@ def _leaks(found: _Found) -> Iterator[Finding]:
         exact = trained[found.numbers[rows]]
         if exact.any():
             yield _leak(found, files, rows, rows[exact], found.numbers, train_rows, near=False)
-        clusters = found.prompt_clusters[found.numbers]
+        clusters = found.prompt_clusters.roots[found.numbers]
         reached = np.isin(clusters[rows], clusters[train_rows]) & ~exact
         if reached.any():
             yield _leak(found, files, rows, rows[reached], clusters, train_rows, near=True)
@@ -201,7 +204,8 @@ def _leak(
         "repeated", f"repeated.{'near_' * near}{code}", "warning" if near else "error", title, len(leaked), len(rows),
         "rows", "what is measured there says how well the model remembers, not how good it is",
         "leave the training rows with these prompts out: audit.yaml does", tuple(examples),
-        {"training_rows": len(twins), "files": [file.name for file in files]}, Proposal.drop(twins),
+        {"training_rows": len(twins), "files": [file.name for file in files],
+         "by_signature_alone": found.prompt_clusters.estimated if near else 0}, Proposal.drop(twins),
     )  # fmt: skip
 
 
@@ -218,7 +222,7 @@ def _repeated_rows(found: _Found) -> Iterator[Finding]:
 
 
 def _near_rows(found: _Found) -> Iterator[Finding]:
-    rows, names = found.near_rows()
+    rows, names, estimated = found.near_rows()
     if not len(rows):
         return
     _, first, sets, sizes = np.unique(names, return_index=True, return_inverse=True, return_counts=True)
@@ -232,7 +236,8 @@ def _near_rows(found: _Found) -> Iterator[Finding]:
         int((found.own & found.texts).sum()), "rows",
         "what they say counts as often as it is said; prompts that differ may fall on both sides of a split",
         f"look at some; audit.yaml lets each set of n such rows count once ({NEAR:.0%} of word triples shared)",
-        examples, {"sets": len(first), "largest": int(sizes.max())}, Proposal.weigh(rows, 1.0 / sizes[sets]),
+        examples, {"sets": len(first), "largest": int(sizes.max()), "by_signature_alone": estimated},
+        Proposal.weigh(rows, 1.0 / sizes[sets]),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from prefsmith.audit.audited import Audited, AuditedFile, Part
 from prefsmith.audit.checks import all_checks
 from prefsmith.audit.finding import SEVERITIES, Finding
-from prefsmith.audit.proposals import as_yaml, proposed
+from prefsmith.audit.proposals import as_yaml, proposed, within_reason
 from prefsmith.audit.reading import HowToRead
 from prefsmith.audit.run import audit
 from prefsmith.config import DataConfig
@@ -116,6 +116,7 @@ def audit_files(asked: Asked, out: Path | None = None, *, html: bool = False, sa
     if asked.model:
         findings += _fit(asked, result.data, say)
         findings.sort(key=lambda each: SEVERITIES.index(each.severity))
+    findings = within_reason(findings, result.data)
     evidence = evidence_of(findings, result.data, seed=asked.seed)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted_faults import WORDS
 
+from prefsmith.audit import near
 from prefsmith.audit.near import NEAR, Clusters, Signer, banded, near_clusters, shared, shingles
 
 TEXTS = st.lists(st.sampled_from(WORDS[:9]), max_size=12).map(" ".join)
@@ -54,7 +55,9 @@ def clusters_of(texts):
         asked.append((first, second))
         return shared(sets[first], sets[second]) >= NEAR
 
-    return near_clusters(lambda band: bands[:, band], sketches, same), asked
+    found = near_clusters(lambda band: bands[:, band], sketches, same)
+    assert found.estimated == 0
+    return found.roots, asked
 
 
 def test_all_pairs_of_real_neighbours_are_found_and_few_others_are_looked_at():
@@ -76,6 +79,20 @@ def test_all_pairs_of_real_neighbours_are_found_and_few_others_are_looked_at():
 def test_many_equal_texts_are_one_set_without_all_pairs():
     found, asked = clusters_of(["the very same words again"] * 500)
     assert set(found) == {0} and len(asked) == 499
+
+
+def test_texts_of_one_template_are_told_apart_by_signatures_when_there_are_too_many(monkeypatch):
+    draw = random.Random(1)
+    template = draw.choices(WORDS, k=40)
+    texts = [" ".join([*template, *draw.choices(WORDS, k=9)]) for _ in range(150)]  # two of them share 38 of 56 triples
+    sets = [shingles(text) for text in texts]
+    assert max(shared(sets[0], other) for other in sets[1:]) < NEAR
+    monkeypatch.setattr(near, "MOST_COMPARED", 20)
+    signer, asked = Signer(), []
+    bands, sketches = banded([signer.sign(each) for each in sets])
+    found = near_clusters(lambda band: bands[:, band], sketches, lambda *pair: asked.append(pair) or False)
+    assert len(asked) == 20
+    assert found.estimated == 150 - len(set(found.roots)), "each that is joined is counted"
 
 
 def test_texts_without_words_are_no_trouble():

@@ -57,7 +57,7 @@ def test_a_set_of_near_copies_counts_once(tmp_path):
     near = {**rows[0], "chosen": nearly(rows[0]["chosen"])}
     again = {**rows[0], "rejected": nearly(rows[0]["rejected"])}
     found = train(tmp_path, [*rows, near, again])["near_rows"]
-    assert (found.count, found.numbers) == (2, {"sets": 1, "largest": 3})
+    assert (found.count, found.numbers) == (2, {"sets": 1, "largest": 3, "by_signature_alone": 0})
     assert found.proposal.rows.tolist() == [0, 5, 6]
     assert found.proposal.weights.sum() == pytest.approx(1)
 

@@ -8,7 +8,7 @@ from planted_faults import clean_rows, write
 
 from prefsmith.audit import run
 from prefsmith.audit.finding import Finding, Proposal
-from prefsmith.audit.proposals import as_yaml, proposed
+from prefsmith.audit.proposals import as_yaml, proposed, within_reason
 from prefsmith.audit.reading import HowToRead, share_of
 from prefsmith.audit.repeated import Repeated
 from prefsmith.audit.run import audit
@@ -135,6 +135,21 @@ def test_a_file_that_holds_no_rows_of_ours_is_refused(tmp_path, text, code):
     with pytest.raises(DataError) as caught:
         seen([(str(path), "train")])
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.5, True), (0.6, False)])
+def test_most_of_a_file_is_never_proposed_to_be_left_out(tmp_path, share, kept):
+    rows = clean_rows(20)
+    held_out = write(tmp_path / "b.jsonl", clean_rows(50, 1))
+    _, data = seen([(write(tmp_path / "a.jsonl", rows), "train"), (held_out, "eval")])
+    left_out = Proposal.drop(range(round(20 * share)))
+    (found,) = within_reason([Finding("x", "x.y", "warning", "z", 10, 70, proposal=left_out)], data)
+    assert (found.proposal is not None) == kept
+    weighed = Finding("x", "x.y", "warning", "z", 20, 70, proposal=Proposal.weigh(range(20), 0.5))
+    assert within_reason([weighed], data)[0].proposal is not None, "weights leave nothing out"
+    refused = Proposal.leave_out_refused([(0, f"a:{n}") for n in range(round(20 * share))])
+    (found,) = within_reason([Finding("x", "x.y", "error", "z", 10, 70, proposal=refused)], data)
+    assert (found.proposal is not None) == kept
 
 
 def test_proposals_are_written_file_by_file_and_read_again(two_files):
