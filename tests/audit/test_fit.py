@@ -111,3 +111,18 @@ def test_rows_without_a_label_or_without_tokens_are_said(tmp_path, model):
     assert measure_fit(Fitting(model), read(tmp_path, ties), say=lambda line: None) is None
     with pytest.raises(DataError, match="none of 1 sampled rows can be encoded"):
         measure_fit(Fitting(model, max_length=1), read(tmp_path, pairs(1)), say=lambda line: None)
+
+
+def test_a_trained_run_is_set_beside_what_it_was_trained_from(tmp_path, model):
+    """Fault: distance and margin of a run are those of its trained weights."""
+    folder = tmp_path / "run"
+    save_model(folder / "model", WORDS, max_position_embeddings=16, seed=3)
+    (folder / "run.yaml").write_text(f"model: {{path: {model}}}\n", encoding="utf-8")
+    data = read(tmp_path, [{"prompt": word, "chosen": " c d e", "rejected": " f"} for word in WORDS])
+    base = measure_fit(Fitting(model), data, say=lambda line: None)
+    fit = measure_fit(Fitting(str(folder)), data, say=lambda line: None)
+    assert fit.reference == model and fit.implicit is not None
+    np.testing.assert_allclose(fit.margin, base.margin, rtol=1e-6)
+    np.testing.assert_allclose(fit.own, base.own, rtol=1e-6)
+    assert np.abs(fit.nats[0] - base.nats[0]).min() > 1e-3
+    np.testing.assert_allclose(fit.implicit, fit.nats[0] - fit.nats[1] - base.margin, rtol=1e-4, atol=1e-4)
