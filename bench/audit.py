@@ -13,6 +13,7 @@ import gzip
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -73,9 +74,9 @@ def _filled(text: str, words: np.ndarray, draw: np.random.Generator) -> str:
     return _WORD.sub(lambda found: found[0] if found[0] in ("Human:", "Assistant:") else next(drawn), text)
 
 
-def measure(path: Path, folder: Path) -> tuple[float, float]:
-    """Seconds and the most gigabytes of an audit of the file."""
-    start = time.perf_counter()
+def measure(path: Path, folder: Path) -> tuple[float, float, float]:
+    """Seconds, seconds of all processors together, and the most gigabytes of an audit of the file."""
+    start, used = time.perf_counter(), _processor_seconds()
     process = subprocess.Popen([PROGRAM, "audit", str(path), "--out", str(folder), "--json"], stdout=subprocess.DEVNULL)
     most = 0
     while process.poll() is None:
@@ -83,7 +84,13 @@ def measure(path: Path, folder: Path) -> tuple[float, float]:
         time.sleep(0.1)
     if process.returncode:
         sys.exit(f"the audit ended with {process.returncode}")
-    return time.perf_counter() - start, most / 1e9
+    return time.perf_counter() - start, _processor_seconds() - used, most / 1e9
+
+
+def _processor_seconds() -> float:
+    """Of all processes that were waited for, and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _family(parent: int) -> list[int]:
@@ -112,22 +119,23 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="a million pairs too")
     options = parser.parse_args()
     sizes = [*options.pairs, *([FULL] if options.full else [])]
-    print(f"{'pairs':>9}  {'seconds':>8}  {'rows/s':>8}  {'peak GB':>8}")
-    taken: list[tuple[int, float, float]] = []
+    print(f"{'pairs':>9}  {'seconds':>8}  {'CPU s':>8}  {'rows/s':>8}  {'peak GB':>8}")
+    taken: list[tuple[int, float, float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         for pairs in sizes:
             path = Path(folder) / f"{pairs}.jsonl"
             write_pairs(path, pairs)
-            seconds, memory = measure(path, Path(folder) / f"audit-{pairs}")
+            seconds, busy, memory = measure(path, Path(folder) / f"audit-{pairs}")
             path.unlink()
-            taken.append((pairs, seconds, memory))
-            print(f"{pairs:>9,}  {seconds:>8.1f}  {pairs / seconds:>8,.0f}  {memory:>8.2f}", flush=True)
+            taken.append((pairs, seconds, busy, memory))
+            print(f"{pairs:>9,}  {seconds:>8.1f}  {busy:>8.1f}  {pairs / seconds:>8,.0f}  {memory:>8.2f}", flush=True)
     if len(taken) > 1 and taken[-1][0] < FULL:
-        (few, short, small), (many, long, large) = taken[-2:]
+        (few, short, idle, small), (many, long, busy, large) = taken[-2:]
         ahead = (FULL - many) / (many - few)
         minutes, gigabytes = (long + (long - short) * ahead) / 60, large + (large - small) * ahead
+        processor = (busy + (busy - idle) * ahead) / 60
         took = f"{minutes:.1f} minutes (at most {MINUTES}), {gigabytes:.2f} GB (at most {GIGABYTES})"
-        print(f"a million, in a straight line: {took}")
+        print(f"a million, in a straight line: {took}, {processor:.1f} minutes of processors")
 
 
 if __name__ == "__main__":
