@@ -243,7 +243,9 @@ def _doubted(ballot: Ballot, counts: np.ndarray, data: Audited) -> Iterator[Find
         return
     label = majority(counts)
     unsure = counts.max(axis=1) <= UNSURE * counts.sum(axis=1) + 1e-9
-    doubted = both & unsure & (majority(programs) != label) | (both & (label == NONE))
+    said = majority(programs)
+    otherwise = np.where(label == NONE, (said == NONE) | (said == TIE), said != label)
+    doubted = both & unsure & otherwise
     pairs = np.flatnonzero(doubted)
     if not len(pairs):
         return

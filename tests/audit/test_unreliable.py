@@ -107,6 +107,17 @@ def test_pairs_that_people_and_programs_doubt_are_proposed_at_half_weight(tmp_pa
     assert found.proposal.rows.tolist() == list(range(10)) and set(found.proposal.weights) == {0.5}
 
 
+def test_where_people_cannot_tell_a_program_that_can_leaves_no_doubt(tmp_path):
+    """Fault: every pair without a majority is doubted by the model too. Rows 0 to 4: the program says tie."""
+
+    def say(rng, truth, number):
+        return [("one", "a"), ("two", "b" if number < 10 else "a")]
+
+    made = voted(50, 9, say, judges=lambda rng, truth, number: {"model": "tie" if number < 5 else "a"})
+    found = finding(unreliable(tmp_path, made), "unreliable.doubted")
+    assert found.proposal.rows.tolist() == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("names", [["one"], ["one", "one again"]])
 def test_one_vote_a_pair_says_nothing_of_annotators(tmp_path, names):
     def say(rng, truth, number):
