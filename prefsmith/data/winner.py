@@ -109,7 +109,7 @@ def usual_sides(values: Mapping[str, object]) -> Sides | None:
 
 def unjudged_sides(values: Mapping[str, object]) -> tuple[str, str] | None:
     """Two columns of answers in a common layout, whether or not a third says who won; None where it is not clear."""
-    found = list(_usual_pairs(values))
+    found = list(usual_pairs(values))
     return found[0] if len(found) == 1 else None
 
 
