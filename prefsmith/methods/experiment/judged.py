@@ -13,13 +13,12 @@ from prefsmith.evaluate.points import Arm
 from prefsmith.evaluate.policy import as_groups
 from prefsmith.evaluate.reader import Reader, open_reader
 from prefsmith.evaluate.samples import Answer
-from prefsmith.feedback.reward import Reward
+from prefsmith.feedback.reward import Reward, open_reward
 from prefsmith.feedback.world import TrueReward
 from prefsmith.methods.experiment.arms import REFERENCE
 from prefsmith.methods.experiment.place import Place
 from prefsmith.methods.experiment.settings import BEST_OF_N, ExperimentConfig, WinRateConfig
 from prefsmith.methods.experiment.world import write_answers
-from prefsmith.methods.reward_model import open_reward
 
 
 @dataclass(frozen=True, slots=True)
