@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 SIZE = (4.7, 3.0)
 """Inches: it stands by itself."""
 LONGEST_LABEL = 28
-LINE = 11.0
-"""Points between two lines of labels."""
+LINE, WIDE, MARKER, ASIDE = 11.0, 4.8, 3.5, 6.0
+"""Points of type: between two lines of labels, of a letter, of half a marker, and from a point to its label."""
+OFFSETS = [offset for step in range(8) for offset in (-LINE * (step + 1), LINE * (step + 0.3))]
+"""Points of type by which a label may stand below or above its point, the best first."""
 
 Frontiers = Sequence[tuple[int, str, Frontier]]
 """Number and letter of a run (empty where there is one), and its frontier."""
@@ -40,7 +42,8 @@ def frontier_plot(name: str, title: str, frontiers: Frontiers) -> Markup:
         axes.set_ylabel(on_one_line(frontiers[0][2].reward)[:40])
         axes.margins(x=0.12, y=0.2)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right")
+            figure.legend(loc="outside upper left")  # it covers no point
+        figure.draw_without_rendering()  # the axes have their place from here on
         _label(axes, frontiers, figure.dpi / 72)
         parts = (
             f"{letter} {point.name}: reward {point.reward:.3g} at KL {point.kl:.3g}".strip()
@@ -77,32 +80,44 @@ def _draw_point(axes: "Axes", index: int, point: Point) -> None:
 
 
 def _label(axes: "Axes", frontiers: Frontiers, pixels: float) -> None:
-    """The name of each point below it, inside the drawing, and on a line of its own where points lie together.
+    """The name of each point beside it, inside the drawing, and clear of other names and points where there is room.
 
     `pixels` is how many of them are a point of type.
     """
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # they are settled when they are asked for
-    box, taken = axes.get_window_extent(), list[tuple[float, float]]()
-    for _, letter, frontier in frontiers:
-        for point in frontier.points:
-            x, y = axes.transData.transform((point.kl, point.reward))
-            down = LINE
-            while any(
-                abs(x - other) < box.width / 3 and abs(y - down * pixels - line) < LINE * pixels
-                for other, line in taken
-            ):
-                down += LINE
-            taken.append((x, y - down * pixels))
-            left = x > box.x0 + 0.6 * box.width
-            label = axes.annotate(
-                f"{letter} {on_one_line(point.name)}".strip()[:LONGEST_LABEL],
-                (point.kl, point.reward),
-                xytext=(-6 if left else 6, -down),
-                textcoords="offset points",
-                horizontalalignment="right" if left else "left",
-                zorder=5,
-            )
-            label.set_in_layout(False)  # a long name would take the drawing's place
+    box = axes.get_window_extent()
+    named = [
+        (f"{letter} {on_one_line(point.name)}".strip()[:LONGEST_LABEL], point, _place(axes, point))
+        for _, letter, frontier in frontiers
+        for point in frontier.points
+    ]
+    side, line = MARKER * pixels, LINE * pixels
+    taken = [(x - side, x + side, y - side) for _, _, (x, y) in named]
+    for text, point, (x, y) in named:
+        left, wide = x > box.x0 + 0.6 * box.width, WIDE * pixels * len(text)
+        start = x - ASIDE * pixels - wide if left else x + ASIDE * pixels
+
+        def free(offset: float, start: float = start, end: float = start + wide, y: float = y) -> bool:
+            low = y + offset * pixels
+            inside = float(box.y0) < low and low + line < float(box.y1)
+            return inside and not any(start < b and a < end and abs(low - other) < line for a, b, other in taken)
+
+        offset = next(filter(free, OFFSETS), OFFSETS[0])
+        taken.append((start, start + wide, y + offset * pixels))
+        label = axes.annotate(
+            text,
+            (point.kl, point.reward),
+            xytext=(-ASIDE if left else ASIDE, offset),
+            textcoords="offset points",
+            horizontalalignment="right" if left else "left",
+            zorder=5,
+        )
+        label.set_in_layout(False)  # a long name would take the drawing's place
+
+
+def _place(axes: "Axes", point: Point) -> tuple[float, float]:
+    x, y = axes.transData.transform((point.kl, point.reward))
+    return float(x), float(y)
 
 
 def _error(value: float, low: float | None, high: float | None) -> list[list[float]] | None:
