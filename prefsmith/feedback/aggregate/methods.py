@@ -21,13 +21,15 @@ class Method:
         apply: to a panel; settings of its own are keywords.
         says: what its probability is, in a line.
         ties: what a tie is in it.
-        annotators: whether it tells annotators apart, so that they need names and pairs in common.
+        annotators: whether it tells annotators apart, so that they need names.
+        in_common: whether it does so by pairs on which two of them voted; otherwise two annotators are enough.
     """
 
     apply: Callable[..., Aggregate]
     says: str
     ties: str
     annotators: bool = False
+    in_common: bool = False
 
 
 HALF, LABEL = "half a vote for either side", "a label of its own; the probability takes half of it"
@@ -35,12 +37,20 @@ METHODS = {
     "share": Method(share, "the share of votes", HALF),
     "smoothed-share": Method(smoothed_share, "the share with one vote more for either side", HALF),
     "majority": Method(majority, "1, 0 or one half: what most votes say", "a label: where most say tie it is one half"),
-    "one-coin": Method(one_coin, "of what is true, where each annotator has one rate of being right", LABEL, True),
-    "dawid-skene": Method(dawid_skene, "of what is true, where each annotator has a confusion matrix", LABEL, True),
-    "smoothed-dawid-skene": Method(
-        smoothed_dawid_skene, "of what is true, by confusion matrices that are drawn to the mean of all", LABEL, True
+    "one-coin": Method(
+        one_coin, "of what is true, where each annotator has one rate of being right", LABEL, True, True
     ),
-    "glad": Method(glad, "of what is true, where annotators differ in ability and pairs in ease", LABEL, True),
+    "dawid-skene": Method(
+        dawid_skene, "of what is true, where each annotator has a confusion matrix", LABEL, True, True
+    ),
+    "smoothed-dawid-skene": Method(
+        smoothed_dawid_skene,
+        "of what is true, by confusion matrices that are drawn to the mean of all",
+        LABEL,
+        True,
+        True,
+    ),
+    "glad": Method(glad, "of what is true, where annotators differ in ability and pairs in ease", LABEL, True, True),
     "bradley-terry": Method(bradley_terry, "of a vote, by strengths of the answers", HALF),
     "crowd-bradley-terry": Method(
         crowd_bradley_terry, "of a straight vote, by strengths of the answers, annotators weighed", HALF, True

@@ -154,11 +154,15 @@ def _refuse_unfit(table: Panel, judgements: Judgements, wanted: Wanted) -> None:
         what = f"no vote of {wanted.annotators} says which answer is better: {invalid:,} are invalid"
         what += f", {table.dropped_ties:,} are ties that were left out" if table.dropped_ties else ""
         raise DataError("label.votes", what, where=where, fix="take everybody's votes, or look at the verdicts")
-    if not METHODS[wanted.method].annotators:
+    method = METHODS[wanted.method]
+    if not method.annotators:
         return
     if not judgements.named:
         what = f"{wanted.method} tells annotators apart, and votes of this file have no names"
         raise DataError("label.unnamed", what, where=where, fix="--method share, smoothed-share or bradley-terry")
-    if not table.compared():
+    if method.in_common and not table.compared():
         what = f"no pair has votes of two annotators, so {wanted.method} cannot tell how reliable anybody is"
+        raise DataError("label.alone", what, where=where, fix="--method smoothed-share or bradley-terry")
+    if len(np.unique(table.annotator)) < 2:
+        what = f"all votes are of one annotator, so {wanted.method} cannot tell how reliable anybody is"
         raise DataError("label.alone", what, where=where, fix="--method smoothed-share or bradley-terry")

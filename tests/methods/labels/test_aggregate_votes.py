@@ -167,6 +167,7 @@ def test_dialogues_are_measured_and_not_written(tmp_path):
         ([row(0), row(1)], "share", "votes.none"),
         ([row(0, "tie"), row(1, "tie")], "share", "label.votes"),
         ([row(0, "a"), row(1, "b")], "dawid-skene", "label.alone"),
+        ([row(0, "a"), row(1, "b")], "crowd-bradley-terry", "label.alone"),
         ([{**row(number, "a"), "votes": [{"annotator": f"w{number}", "vote": "a"}]} for number in range(3)],
          "one-coin", "label.alone"),
         ([{**row(0), "votes": ["a", "b"]}], "smoothed-dawid-skene", "label.unnamed"),
@@ -229,3 +230,12 @@ def test_reliability_is_of_each_annotator_and_the_same_file_gives_the_same_numbe
     }
     again, _ = make(tmp_path, rows, Wanted("one-coin"))
     assert json.dumps(again.evidence) == json.dumps(made.evidence)
+
+
+def test_strengths_weigh_annotators_who_have_no_pair_in_common(tmp_path):
+    """Three answers in a row: what one says of the first two and another of the last two meets in the middle."""
+    rows = [{"prompt": "q", "a": a, "b": b, "votes": [{"annotator": who, "vote": "a"}]}
+            for who, a, b in (("ann", "x", "y"), ("bob", "y", "z"), ("cat", "x", "z"))]  # fmt: skip
+    made, written = make(tmp_path, rows, Wanted("crowd-bradley-terry"))
+    assert [each["chosen"] for each in written] == ["x", "y", "x"] and made.evidence["triples"]["transitive"] == 1
+    assert refused(tmp_path, rows, Wanted("one-coin")).code == "label.alone"
