@@ -115,3 +115,11 @@ def test_a_file_in_which_every_row_is_bad_is_a_finding(tmp_path, capsys):
     rows = [{**row, "rejected": row["chosen"]} for row in clean_rows(7)]
     assert main(["audit", write(tmp_path / "bad.jsonl", rows), "--out", str(tmp_path / "out")]) == 0
     assert "7 of 7 rows (100.0%)" in capsys.readouterr().out
+
+
+def test_check_says_what_an_audit_changed():
+    from prefsmith.preflight.survey import _audited
+
+    record = {"audit": {"path": "audit.yaml", "left_out": 8, "weighed": 0}}
+    assert _audited(record) == {"left out, as audit.yaml says": 8}
+    assert _audited({}) == {}
