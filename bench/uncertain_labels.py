@@ -37,6 +37,8 @@ VOTES, TEXTS = "ukpconvarg_votes.jsonl.gz", "ukpconvarg_arguments.jsonl.gz"
 FIRST_LINE = "majority"
 WORDS = 2000
 EVEN = 1e-9
+FEWEST = 15
+"""Votes of an annotator whose reliability is compared."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Debates:
 
 
 def main() -> None:
-    """Print a table for each number of votes."""
+    """Print a table of the labels themselves, and one for each number of votes that they see."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--votes", type=int, nargs="+", default=[2, 5], help="most votes of a pair that labels see")
     parser.add_argument("--ridge", type=float, default=0.01, help="half of it times |w|^2 is added to the mean loss")
@@ -86,6 +88,7 @@ def main() -> None:
     if not (DATA / VOTES).exists():
         sys.exit(f"{DATA / VOTES} is not on this machine")
     data, found = load(options.debates), {}
+    show_labels(data)
     for most in options.votes:
         start = time.perf_counter()
         found[str(most)] = rows = judge(data, most, options.ridge, options.seed)
@@ -163,6 +166,23 @@ def votes_of(pairs: list[JudgedPair], most: int | None = None, seed: int = 0) ->
         first, second = pair.names or ("", "")
         items.append(((pair.group.prompt, first), (pair.group.prompt, second)))
     return panel(groups, items)
+
+
+def show_labels(data: Debates) -> None:
+    """The labels of all pairs beside strict gold, and reliabilities beside the competence that was published."""
+    with gzip.open(DATA / VOTES) as file:
+        rows = [json.loads(line) for line in file]
+    published = {vote["annotator"]: vote["mace"] for row in rows for vote in row["votes"]}
+    votes, known = votes_of(data.pairs), ~np.isnan(data.gold)
+    print("| labels | right on gold | correlation with competence | annotators |\n|---|---|---|---|")
+    for name, method in METHODS.items():
+        made = method.apply(votes)
+        prob, reliability = made.prob[known], made.reliability
+        right = np.where(np.abs(prob - 0.5) <= EVEN, 0.5, (prob > 0.5) == (data.gold[known] > 0.5)).mean()
+        some = (reliability.votes >= FEWEST) & ~np.isnan(reliability.value)
+        competence = np.array([published[each] for each in votes.names])[some]
+        both = np.corrcoef(reliability.value[some], competence)[0, 1]
+        print(f"| {name} | {100 * right:.1f} % | {both:.3f} | {some.sum():,} |")
 
 
 def judge(data: Debates, most: int, ridge: float, seed: int) -> dict[str, dict[str, object]]:
