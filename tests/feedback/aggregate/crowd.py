@@ -11,7 +11,7 @@ from prefsmith.feedback.aggregate.panel import Panel
 class Crowd:
     panel: Panel
     truth: np.ndarray
-    """O12: of each pair. O13: strength of each item."""
+    """Of each pair which answer is better, or of each item its strength."""
     skill: np.ndarray
 
 
