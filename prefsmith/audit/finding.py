@@ -46,7 +46,7 @@ class Proposal:
         return len(self.rows) + len(self.refused)
 
     @classmethod
-    def drop(cls, rows: np.ndarray) -> "Proposal":
+    def drop(cls, rows: Sequence[int] | np.ndarray) -> "Proposal":
         """Leave rows out."""
         rows = np.unique(np.asarray(rows, dtype=np.int64))
         return cls(rows, np.zeros(len(rows)))
@@ -57,7 +57,7 @@ class Proposal:
         return cls(np.empty(0, dtype=np.int64), np.empty(0), places)
 
     @classmethod
-    def weigh(cls, rows: np.ndarray, weights: np.ndarray | float) -> "Proposal":
+    def weigh(cls, rows: Sequence[int] | np.ndarray, weights: Sequence[float] | np.ndarray | float) -> "Proposal":
         """Let rows count more or less; rows must be distinct."""
         rows = np.asarray(rows, dtype=np.int64)
         order = np.argsort(rows, kind="stable")

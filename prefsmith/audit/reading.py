@@ -74,6 +74,9 @@ class FileReader:
             ConfigError: `columns` names something we do not know.
         """
         reading = Reading(self.source.container)
+        if self._is_judged(reading.container, "votes"):  # training has one label of them, an audit looks at each
+            yield from self._judged()
+            return
         try:
             for group in self._streamed(reading):
                 self.store.append(group)
@@ -96,11 +99,13 @@ class FileReader:
         seen = FirstPlaces(self.store)
         return stream_groups(reading, seen, self.rejects, format=how.format, columns=how.columns, limit=how.limit)
 
-    def _is_judged(self, container: Container) -> bool:
-        """Whether the first row holds votes in a form that is read."""
+    def _is_judged(self, container: Container, column: str | None = None) -> bool:
+        """Whether the first row holds votes in a form that is read, and this column."""
         first: Row | None = next(iter(container.rows(Rejects(skip=True))), None)
+        if first is None or (column is not None and not isinstance(first.values.get(column), list)):
+            return False
         try:
-            return first is not None and bool(recognise(first))
+            return bool(recognise(first))
         except DataError:
             return False
 

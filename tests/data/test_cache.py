@@ -178,7 +178,7 @@ def test_rows_that_are_encoded_in_another_way_are_encoded_anew(tmp_path, monkeyp
     if name == "libraries":
         monkeypatch.setattr(keys, "version", lambda library: "9" if library == "tokenizers" else "1")
     if name == "format":
-        monkeypatch.setattr(keys, "FORMAT", 2)
+        monkeypatch.setattr(keys, "FORMAT", keys.FORMAT + 1)
     settings = ENCODING[name]()
     other = Preparing(tmp_path, **settings)
     assert other.encoded_again

@@ -1,7 +1,5 @@
 """How users' texts are shown in messages, and what is said of rows that are of no known kind."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,9 +62,8 @@ def test_real_files_without_preferences_are_refused_by_their_columns(shared_data
     assert f"the row has {columns}\n" in caught.value.what
 
 
-def test_an_alpaca_file_is_not_read_without_being_told(tmp_path):
+def test_an_alpaca_file_is_read_with_its_input(tmp_path):
     """Its `input` belongs to the prompt, so reading `instruction` and `output` alone would lose text."""
     row = {"instruction": "Translate.", "input": "Haus", "output": "house"}
-    with pytest.raises(DataError, match="missing chosen, rejected") as caught:
-        read_groups(write_rows(tmp_path / "a.json", [row]))
-    assert json.dumps(row) in caught.value.what
+    (group,) = read_groups(write_rows(tmp_path / "a.json", [row])).groups
+    assert group.prompt == "Translate.\nHaus" and group.completions[0].content == "house"

@@ -11,7 +11,7 @@ import pytest
 from tiny import CHATML, byte_tokenizer, write_rows
 
 from prefsmith.config import DataConfig
-from prefsmith.data import chunks, encoding, pool
+from prefsmith.data import chunks, encoding, processes
 from prefsmith.data.encode import Encoder
 from prefsmith.data.prepare import Preparation, encoded_digest
 from prefsmith.data.processes import WorkersLost
@@ -133,4 +133,4 @@ def test_workers_are_started_where_they_are_worth_it(seconds, cores, parallel, e
 
 
 def test_the_cores_are_those_that_the_process_may_use():
-    assert pool.cores() == len(os.sched_getaffinity(0))
+    assert processes.cores() == len(os.sched_getaffinity(0))

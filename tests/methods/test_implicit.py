@@ -245,7 +245,7 @@ def test_json_is_the_evidence_and_nothing_else(run, fresh, tmp_path, capsys):
     [
         (["runs/nothing"], "eval.data", 2),
         (["runs/nothing", "--data", "missing.jsonl"], "data.", 3),
-        (["runs/nothing", "--data", "fresh.jsonl"], "model.", 2),
+        (["./runs/nothing", "--data", "fresh.jsonl"], "model.", 2),
         (["runs/nothing", "--data", "fresh.jsonl", "--columns", "tags"], "eval.value", 2),
         (["runs/nothing", "--data", "fresh.jsonl", "--columns", "nothing=a"], "data.columns", 2),
     ],
