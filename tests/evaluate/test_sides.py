@@ -14,7 +14,8 @@ def answers(path, *rows):
     return str(path)
 
 
-def test_a_side_may_have_a_name(tmp_path):
+def test_a_side_may_have_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no folder `runs` makes a local path of what could be a name on the hub
     file = answers(tmp_path / "ours.jsonl", ("a", "x"))
     assert method_side(f"ours={file}") == Side("ours", file, "file")
     assert method_side(file) == Side(file, file, "file")
