@@ -5,6 +5,7 @@
 WHICH is its number on the page, from 1, or a part of its title.
 """
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -22,7 +23,11 @@ def colours() -> str:
 
 def main() -> int:
     """The command line."""
-    report, which, out = sys.argv[1:]
+    parser = argparse.ArgumentParser(prog="figure", description=__doc__)
+    for name in ("report", "which", "out"):
+        parser.add_argument(name)
+    options = parser.parse_args()
+    report, which, out = options.report, options.which, options.out
     drawings = DRAWING.findall(Path(report).read_text(encoding="utf-8"))
     titles = [found[1] if (found := TITLE.search(each)) else "" for each in drawings]
     place = int(which) - 1 if which.isdigit() else next((n for n, each in enumerate(titles) if which in each), -1)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from prefsmith.cli.phrases import counted
 from prefsmith.cli.terminal import cut, say
 
 HELP = """Make one label of the votes on each pair of answers, and write rows that train.
@@ -79,7 +80,7 @@ def aggregate(
 def lines(evidence: Mapping[str, Any]) -> Iterator[str]:
     """The numbers in words."""
     votes, labels, pairs = evidence["votes"], evidence["labels"], evidence["pairs"]
-    yield f"{evidence['file']}: {pairs['read']:,} pairs, {_counted(votes)}"
+    yield f"{evidence['file']}: {counted(pairs['read'], 'pair')}, {_counted(votes)}"
     yield f"  {evidence['method']}: {evidence['says']}; a tie is {evidence['a_tie_is']}"
     if not evidence["converged"]:
         better = "" if evidence["method"] != "dawid-skene" else "; --method smoothed-dawid-skene goes on to the end"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prefsmith.assembly import objective_of
 from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError
 from prefsmith.methods.sweep.space import put
@@ -50,7 +51,7 @@ class Runs:
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Refuse what is no setting of a run."""
-        self._of(values, Path("trial"))
+        objective_of(self._of(values, Path("trial")))  # which looks at the settings of losses
 
     def attempt(self, values: Mapping[str, Any], folder: Path, report: Report | None) -> Sequence[Worth | None]:
         """Train, and read what the run came to."""

@@ -85,11 +85,10 @@ def search(asked: Search, folder: Path, *, resume: bool, say: Say = print) -> di
         TrainingError: no trial came to its end, or the disk is full.
         Interrupted: a signal stopped it; it can be gone on with.
     """
+    asked.subject.check({each.key: _end(each, each.low) for each in asked.ranges})
+    asked.subject.check({each.key: _end(each, each.high) for each in asked.ranges})
     _claim(folder, asked, resume=resume)
     with lock(folder):
-        for ends in ({each.key: _end(each, each.low) for each in asked.ranges},
-                     {each.key: _end(each, each.high) for each in asked.ranges}):  # fmt: skip
-            asked.subject.check(ends)
         trials = Trials(folder / "study.db", asked.ranges, asked.subject.objectives, asked.seed)
         while (number := len(trials.done())) < asked.trials:
             trial = trials.next()

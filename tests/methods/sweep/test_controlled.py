@@ -72,7 +72,7 @@ def test_a_method_is_searched_over_the_values_of_its_recipe():
 def test_what_cannot_be_searched_is_refused_before_anything_runs(tmp_path, wanted, words):
     with pytest.raises(ConfigError, match=words):
         search(*open_search(recipe(), wanted, [], tmp_path / "sweep"), resume=False)
-    assert not (tmp_path / "sweep" / "start").exists()
+    assert not (tmp_path / "sweep").exists()
 
 
 def test_a_grid_that_nothing_searches_is_refused(tmp_path):

@@ -198,6 +198,7 @@ def test_what_cannot_be_searched_is_refused_before_anything_runs(asked, changes,
 def test_a_range_of_what_is_no_setting_is_refused_before_anything_runs(asked, tmp_path, key):
     with pytest.raises(ConfigError):
         searched(asked(1, ranges=(Range(key, 0.1, 1.0),)), tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()  # so that the same command with another range may use it
 
 
 def test_the_command_prints_the_table_and_the_best(tmp_path, capsys, monkeypatch):
