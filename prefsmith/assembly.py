@@ -39,6 +39,7 @@ from prefsmith.train.objective import Objective
 from prefsmith.train.optim import count
 from prefsmith.train.parallel import ALONE, Ranks
 from prefsmith.types import Batch
+from prefsmith.wording import counted
 
 Say = Callable[[str], None]
 KEPT = 4096
@@ -334,7 +335,7 @@ def describe_stream(config: RunConfig, objective: Objective, stream: Stream, say
     labels = {"pairwise": "comparisons", "unpaired": unpaired, "listwise": "ranked lists"}[first.kind]
     steps, most = len(stream), config.train.max_steps
     ends = f"; the rows end before train.max_steps={most}" if most is not None and steps < most else ""
-    say(f"{steps} step{'s' * (steps != 1)} of {config.train.pairs_per_step} {labels}{ends}")
+    say(f"{counted(steps, 'step')} of {config.train.pairs_per_step} {labels}{ends}")
     if warmup >= len(stream):
         say(f"warning: optim.warmup_steps={warmup}, so the learning rate never gets beyond its warm-up")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from prefsmith.cli.sheet import Marks, Sheet, visible
+from prefsmith.wording import counted
 
 if TYPE_CHECKING:
     from prefsmith.preflight.facts import Example, Piece
@@ -51,7 +52,7 @@ def text_of(pieces: "Iterable[Piece]", marks: Marks) -> Text:
 
 def _words(piece: "Piece", marks: Marks) -> tuple[str, str]:
     """What stands for a piece, and its style."""
-    tokens = f"{piece.tokens:,} token{'s' * (piece.tokens != 1)}"
+    tokens = counted(piece.tokens, "token")
     if piece.kind == "omitted":
         return f" {marks.gap} {tokens} not shown {marks.gap} ", GAP
     if piece.kind == "cut":

@@ -49,11 +49,6 @@ def place_words(places: Sequence[str], count: int) -> str:
     return ", ".join(shown) + more
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 row`, `2,000 rows`."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def share_of(number: int, total: int, noun: str) -> str:
     """`all 40 rows`, or `3 of 40 rows (7.5 %)`."""
     if number == total:

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from prefsmith.cli.phrases import counted, duration_words
+from prefsmith.cli.phrases import duration_words
 from prefsmith.cli.sheet import Marks, Sheet
+from prefsmith.wording import counted
 
 if TYPE_CHECKING:
     from prefsmith.preflight.plan import Plan

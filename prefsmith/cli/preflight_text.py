@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prefsmith.cli.example_text import add_example, legend
-from prefsmith.cli.phrases import command_lines, counted, duration_words, percent, place_words, share_of, shortened
+from prefsmith.cli.phrases import command_lines, duration_words, percent, place_words, share_of, shortened
 from prefsmith.cli.progress import size
 from prefsmith.cli.sheet import Marks, Sheet
+from prefsmith.wording import counted
 
 if TYPE_CHECKING:
     from prefsmith.preflight.facts import Begin, End, Lengths, Memory, Pace, Preflight, Quantiles, Template, Work

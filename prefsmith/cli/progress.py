@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from prefsmith.cli.terminal import cut
+from prefsmith.wording import counted
 
 WINDOW = 20
 """Steps whose mean the line shows: a single step's accuracy is a coin that was tossed a few dozen times."""
@@ -98,7 +99,7 @@ class Progress:
 
     def summary(self, position: Position) -> str:
         """The run in a line, for its end."""
-        parts = [f"{self.done:,} step{'s' * (self.done != 1)} in {duration(position.now - position.began)}"]
+        parts = [f"{counted(self.done, 'step')} in {duration(position.now - position.began)}"]
         if self.seconds:
             parts += [rate(self.tokens / self.seconds, "scored tokens/s"), rate(self.pairs / self.seconds, "pairs/s")]
         if position.memory is not None:

@@ -212,7 +212,8 @@ def _about_rows(evidence: Mapping[str, object]) -> list[str]:
 def _about_beta(whence: str) -> list[str]:
     if whence != "default":
         return []
-    return [f"Nothing says with which beta the model was trained: rewards and probabilities are for {BETA:g} (--beta)."]
+    why = "Nothing says with which beta the model was trained, or its loss has a reward per token"
+    return [f"{why}: rewards and probabilities are for {BETA:g} (--beta)."]
 
 
 def _name(model: str) -> str:

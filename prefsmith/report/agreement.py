@@ -22,8 +22,9 @@ from prefsmith.report.agreement_tables import (
 from prefsmith.report.dots import Dot, dot_plot
 from prefsmith.report.excerpt import Drawing, Excerpt, Grid
 from prefsmith.report.judged import Figure, Judge, JudgedEvidence, JudgedFile
-from prefsmith.report.page import POLICY, templates, write_page
+from prefsmith.report.page import templates, write_page
 from prefsmith.report.visible import on_one_line
+from prefsmith.wording import counted
 
 CHANCE = 0.5
 BESIDE = (
@@ -74,7 +75,11 @@ def write_agreement_page(folder: Path) -> Path:
 def agreement_page(evidence: JudgedEvidence) -> str:
     """The page as HTML; the same evidence gives the same text."""
     sections = [_section(number, file) for number, file in enumerate(evidence.files)]
-    return templates().get_template("agreement.html").render(policy=POLICY, evidence=evidence, sections=sections)
+    return (
+        templates()
+        .get_template("agreement.html")
+        .render(version=evidence.version, evidence=evidence, sections=sections)
+    )
 
 
 def agreement_excerpt(evidence: JudgedEvidence, name: str) -> Excerpt:
@@ -155,9 +160,8 @@ def _facts(file: JudgedFile) -> list[str]:
     whole = file.whole
     people, judges = whole.people.annotators, len(whole.judges)
     found = [
-        f"{whole.pairs:,} pair{'s' * (whole.pairs != 1)} of answers to {whole.prompts:,} "
-        f"prompt{'s' * (whole.prompts != 1)}",
-        f"{people:,} {'person' if people == 1 else 'people'}, {judges:,} judge{'s' * (judges != 1)}",
+        f"{counted(whole.pairs, 'pair')} of answers to {counted(whole.prompts, 'prompt')}",
+        f"{people:,} {'person' if people == 1 else 'people'}, {counted(judges, 'judge')}",
         f"rows of the form {file.form}",
     ]
     found += [f"{sum(file.refused.values()):,} rows refused"] if file.refused else []

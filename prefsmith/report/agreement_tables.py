@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from prefsmith.report.excerpt import Cell
 from prefsmith.report.judged import Figure, Judge, JudgedFile, Rate, Whole
+from prefsmith.wording import counted
 
 FEW = 30
 """Prompts below which an interval is a rough guess."""
@@ -170,7 +171,7 @@ def _number(figure: Figure) -> Cell:
 def _basis(figure: Figure) -> Cell:
     """What a figure is of; few prompts are said beside every interval."""
     few = figure.prompts < FEW
-    return f"n = {figure.n:,}", *([f"only {figure.prompts} prompt{'s' * (figure.prompts != 1)}"] if few else [])
+    return f"n = {figure.n:,}", *([f"only {counted(figure.prompts, 'prompt')}"] if few else [])
 
 
 def _ends(figure: Figure, scale: float, form: str) -> str:

@@ -8,11 +8,13 @@ from typing import Any
 from markupsafe import Markup
 from pydantic import ValidationError
 
+from prefsmith.audit.severity import SEVERITIES
 from prefsmith.errors import ConfigError
 from prefsmith.report.audit_parts import PARTS
-from prefsmith.report.audited import SEVERITIES, AuditEvidence, Found
+from prefsmith.report.audited import AuditEvidence, Found
 from prefsmith.report.bars import stacked_bars
-from prefsmith.report.page import POLICY, templates, write_page
+from prefsmith.report.page import templates, write_page
+from prefsmith.wording import counted
 
 KINDS = ("broken", "contradictory", "repeated", "biased", "unreliable", "uncovered", "fit")
 WORDS = {"error": "would make training wrong, or stop it", "warning": "costs quality", "note": "worth knowing"}
@@ -56,7 +58,7 @@ def _page(evidence: AuditEvidence) -> str:
         templates()
         .get_template("audit.html")
         .render(
-            policy=POLICY,
+            version=evidence.version,
             evidence=evidence,
             name=", ".join(file.name for file in evidence.files) or "no file",
             result=result(evidence),
@@ -72,7 +74,7 @@ def result(evidence: AuditEvidence) -> str:
     """What was found, in a sentence."""
     counts = {each: sum(found.severity == each for found in evidence.findings) for each in SEVERITIES}
     rows = sum(file.rows for file in evidence.files)
-    named = [f"{counts[each]} {each}{'s' * (counts[each] != 1)}" for each in SEVERITIES]
+    named = [counted(counts[each], each) for each in SEVERITIES]
     return f"{', '.join(named[:2])} and {named[2]} about {rows:,} rows."
 
 

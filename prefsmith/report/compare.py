@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from markupsafe import Markup
@@ -11,7 +10,7 @@ from markupsafe import Markup
 from prefsmith.errors import ConfigError
 from prefsmith.report.curves import ACCURACY, CHOSEN, GRADIENT, LOSS, MARGIN, RATE, REJECTED, Quantity, points
 from prefsmith.report.frontier import frontier_plot
-from prefsmith.report.page import POLICY, state_words, templates, write_page
+from prefsmith.report.page import state_words, templates, write_page
 from prefsmith.report.plots import Series, overlay_plot, swatch
 from prefsmith.report.run import RecordedRun
 from prefsmith.report.summary import accuracy_parts, interval, run_findings, run_kl, signed
@@ -62,14 +61,12 @@ def compare(runs: Sequence[RecordedRun]) -> str:
         templates()
         .get_template("compare.html")
         .render(
-            policy=POLICY,
             members=members,
             header=RESULTS,
             remarks=_remarks(members),
             differences=differing_settings(runs),
             curves=[(_title(each), each.caption, _overlay(each, members)) for each in OVERLAID if _has(each, runs)],
             frontier=_frontier(members),
-            version=version("prefsmith"),
         )
     )
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from markupsafe import Markup
@@ -13,7 +12,7 @@ from prefsmith.report.arms import title_of
 from prefsmith.report.evidence import Remark
 from prefsmith.report.excerpt import Cell, Drawing, Excerpt, Grid
 from prefsmith.report.methods import Drawn, Family, methods_plot
-from prefsmith.report.page import POLICY, ends, measured, templates, write_page
+from prefsmith.report.page import ends, measured, templates, write_page
 from prefsmith.report.temperatures import ShownRates, detail_table, numbers_of, rate_grid, temperature_plot
 from prefsmith.train.findings import Finding
 
@@ -151,7 +150,6 @@ def experiment_page(found: ExperimentEvidence, name: str) -> str:
         templates()
         .get_template("experiment.html")
         .render(
-            policy=POLICY,
             name=name,
             found=found,
             title_of=title_of,
@@ -168,7 +166,6 @@ def experiment_page(found: ExperimentEvidence, name: str) -> str:
             numbers_of=numbers_of,
             signed=_signed,
             z=_z,
-            version=version("prefsmith"),
         )
     )
 

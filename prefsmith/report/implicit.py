@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from markupsafe import Markup
@@ -22,7 +21,7 @@ from prefsmith.report.inspected import (
     Sides,
     inspected,
 )
-from prefsmith.report.page import POLICY, templates
+from prefsmith.report.page import templates
 from prefsmith.report.reliability import Reliability, reliability_plot
 from prefsmith.train.findings import written
 
@@ -77,7 +76,6 @@ def page(evidence: Mapping[str, Any]) -> str:
         templates()
         .get_template("implicit.html")
         .render(
-            policy=POLICY,
             facts=_facts(found),
             name=found.model.path,
             accuracy_svg=_accuracy("accuracy", found.rules),
@@ -92,7 +90,6 @@ def page(evidence: Mapping[str, Any]) -> str:
             parts=_parts(parts),
             left_out=len(found.parts) - len(parts),
             measured=_measured(found),
-            version=version("prefsmith"),
         )
     )
 

@@ -59,7 +59,6 @@ def page(run: RecordedRun, measured_by_eval: Sequence[tuple["Gathered", str]] = 
         .get_template("page.html")
         .render(
             run=run,
-            policy=POLICY,
             state=state_words(run),
             outline=outline(run),
             results=results(run),
@@ -80,7 +79,6 @@ def page(run: RecordedRun, measured_by_eval: Sequence[tuple["Gathered", str]] = 
             treated=treated_rows(run),
             repeat=repeat_command(run),
             redraw=report_command(run),
-            version=version("prefsmith"),
         )
     )
 
@@ -122,7 +120,7 @@ def templates() -> "Environment":
         "raw_row": lambda value: on_one_line(clipped(json.dumps(value, ensure_ascii=False), ROW)) if value else "",
     }
     made.filters.update(filters)
-    made.globals["ends"] = ends
+    made.globals.update(ends=ends, policy=POLICY, version=version("prefsmith"))
     return made
 
 

@@ -14,6 +14,7 @@ from prefsmith.report.evidence import Evidence
 from prefsmith.report.state import State, state_of
 from prefsmith.settings import build, read_yaml
 from prefsmith.train.findings import Row, Sample, number, sample_of
+from prefsmith.wording import counted
 
 SIGNS = ("run.yaml", "environment.json", "data.json", "metrics.jsonl", "rejected.jsonl", "crash.log")
 """Files of which a run's folder has at least one."""
@@ -185,7 +186,7 @@ def _lines(path: Path, gaps: list[str], *, needed: bool = True) -> Iterator[Fact
     if torn:
         gaps.append(f"The last line of {path.name} is torn, because its writing was cut off; it is left out.")
     if bad:
-        gaps.append(f"{bad} {'line' if bad == 1 else 'lines'} of {path.name} cannot be read and are left out.")
+        gaps.append(f"{counted(bad, 'line')} of {path.name} cannot be read and are left out.")
 
 
 def _parsed(line: bytes) -> Facts | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from prefsmith.report.run import RecordedRun
 from prefsmith.report.visible import clipped
 from prefsmith.train.findings import Sample, matched, written
+from prefsmith.wording import counted
 
 MOST = 16
 """Samples on the page; samples.jsonl has the others."""
@@ -87,7 +88,7 @@ def _where(sample: Sample) -> str:
 def _facts(sample: Sample) -> Iterator[str]:
     """Length, end, and log-probability per token under the starting model."""
     if sample.tokens:
-        yield f"{sample.tokens:,} {'token' if sample.tokens == 1 else 'tokens'}, {'ended' if sample.ended else 'cut'}"
+        yield f"{counted(sample.tokens, 'token')}, {'ended' if sample.ended else 'cut'}"
         if sample.reference_logprob is not None:
             yield f"{written(sample.reference_logprob / sample.tokens)} nats a token under the starting model"
 

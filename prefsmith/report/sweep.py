@@ -1,7 +1,6 @@
 """The page about a search: what each trial came to, which of them nothing else beats, and what mattered."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -9,7 +8,7 @@ from markupsafe import Markup
 
 from prefsmith.report.dots import Dot, dot_plot
 from prefsmith.report.drawing import MUTED, ONE, PAPER, TWO, as_svg, drawing
-from prefsmith.report.page import POLICY, templates
+from prefsmith.report.page import templates
 from prefsmith.report.visible import on_one_line
 from prefsmith.train.findings import written
 
@@ -26,7 +25,6 @@ def page(found: Numbers) -> str:
         templates()
         .get_template("sweep.html")
         .render(
-            policy=POLICY,
             found=found,
             result=result_of(found),
             trials_svg=_plot(found),
@@ -34,7 +32,6 @@ def page(found: Numbers) -> str:
             mattered_svg=_mattered_plot(found["mattered"]),
             mattered=_mattered(found["mattered"]),
             settings=yaml.safe_dump(found["best"]["values"], sort_keys=False),
-            version=version("prefsmith"),
         )
     )
 

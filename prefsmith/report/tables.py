@@ -9,6 +9,7 @@ from prefsmith.config import RunConfig
 from prefsmith.report.run import Facts, RecordedRun, flat
 from prefsmith.report.summary import last_step
 from prefsmith.train.findings import done_to_rows, number, numbers, percent
+from prefsmith.wording import counted
 
 GIVEN = ("model.path", "data.train", "data.eval", "out")
 """Settings that every run gives its own value, so that they say nothing as a difference from a default."""
@@ -67,7 +68,7 @@ def steps_words(run: RecordedRun) -> str:
     done, planned = last_step(run), number(run.model, "steps")
     if planned and run.state != "finished":
         return f"{done:,} of {planned:,.0f} steps"
-    return f"{done:,} {'step' if done == 1 else 'steps'}"
+    return counted(done, "step")
 
 
 def model_table(run: RecordedRun) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from prefsmith.errors import ConfigError
 from prefsmith.report.contested import Drawn, Rate, Signs, StandingPart, WinRateEvidence
 from prefsmith.report.excerpt import Drawing, Excerpt, grid
-from prefsmith.report.page import POLICY, templates, write_page
+from prefsmith.report.page import templates, write_page
 from prefsmith.report.rates import RatePoint, RateSeries, rates_plot
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
@@ -49,7 +49,7 @@ def winrate_page(evidence: WinRateEvidence) -> str:
         templates()
         .get_template("winrate.html")
         .render(
-            policy=POLICY,
+            version=evidence.version,
             evidence=evidence,
             results=list(results(evidence)),
             chart=_rate_chart("rates", evidence),

@@ -13,6 +13,7 @@ from prefsmith.evaluate.agreement.judges import Judge, judge
 from prefsmith.evaluate.agreement.length import Lengths, Longer, lengths, longer
 from prefsmith.evaluate.agreement.matchups import Matchup, matchups
 from prefsmith.evaluate.agreement.people import People, people
+from prefsmith.wording import counted
 
 FEW = 30
 """Prompts below which an interval is a rough guess."""
@@ -111,7 +112,7 @@ def measure(judgements: Judgements, gauge: Gauge | None = None) -> Agreement:
         categories=_categories(votes, gauge),
         matchups=matchups(votes, gauge),
         warnings=_warnings(votes, whole, persons, judges),
-        notes=[asdict(note) for note in judgements.notes],
+        notes=[{"what": each.what, "count": each.count, "places": each.places} for each in judgements.notes],
         digest=dict(judgements.digest),
     )
 
@@ -144,7 +145,7 @@ def _warnings(votes: Ballots, whole: Part, persons: Sequence[int], judges: Seque
 def _few_prompts(whole: Part) -> Iterator[str]:
     """Intervals that are rough, since little is independent."""
     if whole.prompts < FEW:
-        only = f"only {whole.prompts} different prompt{'s' * (whole.prompts != 1)}"
+        only = f"only {counted(whole.prompts, 'different prompt')}"
         yield f"{only}: intervals of fewer than {FEW} are rough, and mostly too short"
         return
     few = [each for each in whole.judges if 0 < each.majority.prompts < FEW]

@@ -159,6 +159,9 @@ def _why_still(train: Sequence[Row], config: RunConfig | None) -> tuple[str, str
         return cause, "Lower optim.warmup_steps, or train longer."
     if config is not None and config.learning_rate < LOW_RATE[config.adapter.kind]:
         cause = f"The learning rate, {config.learning_rate:g}, is far below what is customary."
-        return cause, "Raise optim.learning_rate: 1e-6 to 1e-5 for all weights, ten times that for lora, 1e-3 for ia3."
+        return (
+            cause,
+            "Raise optim.learning_rate: 1e-6 to 1e-5 for all weights, 1e-5 to 2e-4 for lora and dora, 1e-3 for ia3.",
+        )
     cause = "The learning rate is too low, the run too short, or the labels follow no rule that the model can see."
     return cause, "Raise optim.learning_rate by a factor of three to ten; if that changes nothing, read the labels."
