@@ -1,18 +1,16 @@
 """What a run shows while it goes on: a live line below its messages on a terminal, plain lines elsewhere."""
 
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from types import FrameType
 from typing import Protocol, cast, runtime_checkable
 
 from prefsmith.cli.progress import WINDOW, Position, Progress
+from prefsmith.cli.signals import unwound_by_signals
 from prefsmith.cli.terminal import Outlet, Stream, printable
-from prefsmith.errors import Interrupted
+from prefsmith.wording import counted
 
 EVERY_STEP = 100
 """Runs of at most so many steps print a plain line for each."""
@@ -106,7 +104,7 @@ class Display:
             return
         if not self._shown:
             self._put(self._last, self._progress.steps)
-        told = f", {self._warnings} warning{'s' * (self._warnings > 1)} above" if self._warnings else ""
+        told = f", {counted(self._warnings, 'warning')} above" if self._warnings else ""
         self.screen.put(self._progress.summary(self._position) + told)
         self._progress = self._position = None
         self._warnings = 0
@@ -148,14 +146,14 @@ def display(
         clock: seconds.
 
     Raises:
-        Interrupted: SIGTERM or SIGHUP came to a live line while nobody else listened.
+        Signalled: SIGTERM or SIGHUP came to a live line while nobody else listened.
     """
     outlet = Outlet(sys.stdout if stream is None else stream)
     with ExitStack() as stack:
         if takes_live_line(outlet, environment):
             from prefsmith.cli.live_lines import LiveLines  # inside: rich is needed on terminals alone
 
-            stack.enter_context(_unwound_by_signals())
+            stack.enter_context(unwound_by_signals())
             shown = Display(stack.enter_context(LiveLines(outlet, environment, clock)), clock)
         else:
             shown = Display(PlainLines(outlet), clock)
@@ -168,36 +166,3 @@ def takes_live_line(outlet: Outlet, environment: Mapping[str, str]) -> bool:
     terminal = environment.get("TERM", "" if os.name == "posix" else "windows").lower()
     unattended = environment.get("CI", "").lower() not in ("", "0", "false")
     return outlet.isatty() and terminal not in ("", "dumb", "unknown") and not unattended
-
-
-class _Signalled(KeyboardInterrupt):
-    """A signal, as an exception that no `except Exception` holds up."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-@contextmanager
-def _unwound_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the command through its exits, which wipe the live line, and not on the spot.
-
-    Where they are ignored (nohup) they stay so.
-    """
-
-    def unwind(number: int, _frame: FrameType | None) -> None:
-        raise _Signalled(number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                before[number] = signal.signal(number, unwind)
-    try:
-        yield
-    except _Signalled as signalled:
-        what, fix = "stopped at once by a signal", "--resume goes on behind the newest checkpoint"
-        raise Interrupted(signalled.number, what, fix=fix) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

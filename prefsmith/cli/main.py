@@ -1,9 +1,11 @@
 """The commands, and what becomes of errors. Nothing here loads torch until a command runs."""
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from cyclopts import App, CycloptsError
 from prefsmith.cli import audit, check, convert, demo, generate, init, losses, merge, plan, report, sweep, train
 from prefsmith.cli.evaluation import evaluation
 from prefsmith.cli.label import label
+from prefsmith.cli.signals import Signalled, unwound_by_signals
 from prefsmith.cli.terminal import complain
-from prefsmith.errors import PrefsmithError
+from prefsmith.errors import Interrupted, PrefsmithError
 
 app = App(
     name="prefsmith",
@@ -37,26 +40,29 @@ app.command(evaluation)
 app.command(label)
 app.command(sweep.sweep, help=sweep.HELP)
 
+RESUMED = (("train",), ("sweep",), ("eval", "frontier"))
+"""Commands that --resume goes on with. What a signal does to them is said by the run, which saves its last step."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0 or what the command returns, that of the error's class, 1 for a bug of ours, 130 for Ctrl-C.
+        The exit status: 0 or what the command returns, that of the error's class, 1 for a bug of ours, 128 and the
+        signal's number where one came: 130 for Ctrl-C.
     """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    resumed = any(tuple(words[: len(each)]) == each for each in RESUMED)
     try:
-        status = app(
-            sys.argv[1:] if arguments is None else list(arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with nullcontext() if resumed else unwound_by_signals():
+            status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except PrefsmithError as error:
         return error.exit_code if error.said_elsewhere else _fail(str(error), error.exit_code)
     except CycloptsError as error:
         return _fail(f"[cli.usage] {error}", 2)
-    except KeyboardInterrupt:
-        return _fail("[run.interrupted] stopped at once\n  fix:   --resume goes on behind the newest checkpoint", 130)
+    except KeyboardInterrupt as stopped:
+        error = _interrupted(stopped, resumed=resumed)
+        return _fail(str(error), error.exit_code)
     except BrokenPipeError:
         return 0  # nobody reads on
     except Exception as error:
@@ -66,6 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         _drop_unread_output()
     return status if isinstance(status, int) else 0
+
+
+def _interrupted(stopped: KeyboardInterrupt, *, resumed: bool) -> Interrupted:
+    fix = "--resume goes on behind the newest checkpoint" if resumed else "give the same command again"
+    if isinstance(stopped, Signalled):
+        return Interrupted(stopped.number, "stopped at once by a signal", fix=fix)
+    return Interrupted(signal.SIGINT, "stopped at once", fix=fix)
 
 
 def _drop_unread_output() -> None:

@@ -262,8 +262,12 @@ def test_ctrl_c_is_130(here, run, monkeypatch):
     def interrupted(*words, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(import_module("prefsmith.cli.train"), "parse_settings", interrupted)
-    assert run("train")[0] == 130
+    for command in ("train", "check"):
+        monkeypatch.setattr(import_module(f"prefsmith.cli.{command}"), "parse_settings", interrupted)
+    status, _, err = run("train")
+    assert status == 130 and "--resume goes on" in err
+    status, _, err = run("check")
+    assert status == 130 and "--resume" not in err, "there is nothing to go on with"
 
 
 @pytest.mark.parametrize("words", [["--help"], []], ids=["asked", "bare"])
