@@ -5,6 +5,7 @@ The keys of the `loss` section beyond `name` and `weight` are the loss's own set
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -286,6 +287,12 @@ class RunConfig(Section):
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
     out: str | None = None
     """Folder of the run. Default: the first free runs/<loss>-<number>."""
+
+    @field_validator("out")
+    @classmethod
+    def _at_home(cls, value: str | None) -> str | None:
+        """`~` is the user's folder here too, and not the name of a new one."""
+        return str(Path(value).expanduser()) if value and value.startswith("~") else value
 
     @field_validator("loss", mode="before")
     @classmethod

@@ -33,7 +33,7 @@ from prefsmith.data.encoded_rows import Selection
 from prefsmith.data.prepare import Preparation, encoded_digest
 from prefsmith.data.sides import EncodedSides
 from prefsmith.data.stream import Stream
-from prefsmith.errors import DataError, PrefsmithError
+from prefsmith.errors import DataError, PrefsmithError, TrainingError
 from prefsmith.evaluate.implicit import held_out
 from prefsmith.evaluate.sampler import Sampler
 from prefsmith.evaluate.samples import SampleLog
@@ -101,7 +101,8 @@ def fit(
         TrainingError: the run stopped itself.
         Interrupted: a signal stopped it.
     """
-    with joined(in_step=config.train.parallel == "fsdp") as ranks, ExitStack() as stack:
+    apart = config.train.parallel == "fsdp"
+    with joined(in_step=apart, device=config.model.device) as ranks, ExitStack() as stack:
         if not ranks.is_first:
             say, watch = (lambda line: None), (lambda row, steps: None)
         objective = objective_of(config)
@@ -216,7 +217,8 @@ class _Composition:
             return loaded, encoder, preparation.encode(encoder, sides)
         except DataError:
             if self.ranks.is_first:
-                preparation.rejects.write(self.folder / "rejected.jsonl")
+                with suppress(TrainingError):  # of a full disk: what is wrong with the data is told
+                    preparation.rejects.write(self.folder / "rejected.jsonl")
             raise
 
     def _models(self, loaded: Loaded, encoder: Encoder, rows: EncodedSides, choices: dict[str, Any]) -> Models:

@@ -51,7 +51,7 @@ def parse_settings(arguments: Iterable[str], *, resume: bool = False) -> RunConf
     file, overrides = _split_arguments(list(arguments))
     settings = read_yaml(Path(file)) if file else Settings()
     out = overrides.get(("out",), (settings.values.get("out"), ""))[0]
-    if resume and isinstance(out, str) and (stored := Path(out) / "run.yaml").is_file():
+    if resume and isinstance(out, str) and (stored := Path(out).expanduser() / "run.yaml").is_file():
         settings = _overlaid(read_yaml(stored), settings)
     elif resume and isinstance(out, str) and not settings.values and ("model", "path") not in overrides:
         what, fix = "there is no run to go on with", "check --out; or start one with --model and --data"

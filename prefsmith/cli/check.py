@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HELP = f"""Look at a run before it starts: what the file holds, what the model reads of it, how long it takes.
 
+For example:
+
     prefsmith check --model MODEL --data pairs.jsonl
     prefsmith check run.yaml loss.beta=0.3
     prefsmith check run.yaml --json

@@ -17,6 +17,8 @@ from prefsmith.settings import parse_settings
 
 HELP = f"""Forecast a run on other machines: memory of a GPU by part, time, what to change if it does not fit.
 
+For example:
+
     prefsmith plan recipes/8b-lora.yaml --gpus 1 --memory 80GB
     prefsmith plan recipes/70b-lora.yaml --gpus 64 --memory 80GB --rate 400TFLOPS
     prefsmith plan --model FOLDER --gpus 8 train.parallel=fsdp --tokens 300,200 --pairs 60000

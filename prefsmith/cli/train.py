@@ -32,7 +32,8 @@ on behind the newest whole checkpoint of the folder, to the bit as if the run ha
 command; the torchrun line that does it is printed. torchrun -m prefsmith train ... is the same. A run may go on with \
 another number of processes.
 
-Exit status: 0 done, 1 a bug of ours, 2 a wrong setting, 3 wrong data, 4 the run stopped itself, 130 or 143 a signal.
+Exit status: 0 done, 1 a bug of ours, 2 a wrong setting, 3 wrong data, 4 the run stopped itself, 129, 130 or 143 a \
+signal.
 
 {settings_help()}"""
 

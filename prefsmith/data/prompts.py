@@ -1,7 +1,9 @@
 """Prompts alone, from rows that have nothing else or that have answers which nobody looks at."""
 
 from collections import Counter
-from itertools import chain, islice
+from collections.abc import Iterator
+from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 from prefsmith.data import dialogue
@@ -26,16 +28,37 @@ def read_prompts(path: str | Path, *, limit: int | None = None) -> list[Group]:
     Raises:
         DataError: the file cannot be read, or a row has no prompt.
     """
-    rows = open_container(path).rows(Rejects())
-    first = next(rows, None)
-    if first is None:
+    rejects = Rejects()
+    groups = list(islice(stream_prompts(open_container(path).rows(rejects), rejects), limit))
+    if not groups:
         fix = "is it the right file, and was it written to its end?"
         raise DataError("data.no_rows", "the file has no rows", where=str(path), fix=fix)
-    schema = _schema(first)
-    groups = (_group(row, schema) for row in chain([first], rows))
-    seen: set[str] = set()
-    different = (group for group in groups if group.prompt_key() not in seen and not seen.add(group.prompt_key()))
-    return list(islice(different, limit))
+    return groups
+
+
+def stream_prompts(rows: Iterator[Row], rejects: Rejects) -> Iterator[Group]:
+    """Yield the different prompts of some rows; what is remembered of one are 16 bytes.
+
+    Args:
+        rows: as for `read_prompts`; the first one says what all are.
+        rejects: collects the rows that have no prompt.
+
+    Raises:
+        DataError: the first row has no prompt, or (unless `rejects` skips) another has none.
+    """
+    schema: Schema | None = None
+    seen: set[bytes] = set()
+    for row in rows:
+        schema = schema or _schema(row)
+        try:
+            group = _group(row, schema)
+        except DataError as error:
+            rejects.refuse(error, row.values)
+            continue
+        key = blake2b(group.prompt_key().encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if key not in seen:
+            seen.add(key)
+            yield group
 
 
 def in_turns(prompt: str | tuple[Message, ...]) -> str | tuple[Message, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefsmith.data.lazy import Lazy
 from prefsmith.data.spool import Spool
-from prefsmith.errors import DataError
+from prefsmith.errors import DataError, TrainingError
 
 Refused = dict[str, object]
 
@@ -88,8 +88,16 @@ class Rejects:
             spool.append(self.rows.line(index))
 
     def write(self, path: Path) -> None:
-        """One JSON object per refused row; no file where no row was refused."""
+        """One JSON object per refused row; no file where no row was refused.
+
+        Raises:
+            TrainingError: the disk is full or fails.
+        """
         if not self.rows:
             return
-        with path.open("wb") as file:
-            self.rows.lines.copy_to(file)
+        try:
+            with path.open("wb") as file:
+                self.rows.lines.copy_to(file)
+        except OSError as error:
+            what = f"the refused rows cannot be written: {error.strerror}"
+            raise TrainingError("run.write", what, where=str(path), fix="make room") from error

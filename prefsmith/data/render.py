@@ -1,5 +1,6 @@
 """From messages to text: the model's chat template or, where there is none, plain text."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,13 +53,19 @@ class Renderer:
     ) -> None:
         self.tokenizer = tokenizer
         self.template = _template(tokenizer, template)
+        self._why_plain = "data.template=plain" if template == "plain" else "the model has no chat template"
         self.today = today or date.today()
         self.special = special_tokens(tokenizer)
         self.control = re.compile("|".join(map(re.escape, control_tokens(tokenizer))) or r"(?!)")
 
     def describe(self) -> str:
         """How messages become text, in a line."""
-        return "the chat template" if self.template else "plain text (the model has no chat template)"
+        return "the chat template" if self.template else f"plain text ({self._why_plain})"
+
+    def identity(self) -> dict[str, str | None]:
+        """What tells it from a renderer that writes otherwise: in words, and the template's sha256."""
+        template = None if self.template is None else hashlib.sha256(self.template.encode()).hexdigest()
+        return {"written": self.describe(), "template": template}
 
     def render(self, group: Group) -> Rendered:
         """The group as text.
@@ -141,6 +148,15 @@ def _template(tokenizer: PreTrainedTokenizerBase, template: str) -> str | None:
         return None
     if template == "auto":
         return tokenizer.get_chat_template() if tokenizer.chat_template else None
+    return template_of_file(template)
+
+
+def template_of_file(template: str) -> str:
+    """The text of a Jinja file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return Path(template).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

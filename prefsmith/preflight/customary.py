@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from prefsmith.preflight.facts import Caution
 from prefsmith.preflight.seen import Seen
+from prefsmith.wording import counted
 
 BETA = (0.1, 0.5)
 RATES = {"none": (1e-6, 1e-5), "lora": (1e-5, 2e-4), "dora": (1e-5, 2e-4), "ia3": (1e-4, 1e-2)}
@@ -87,7 +88,7 @@ def _warmup(seen: Seen) -> Iterator[Caution]:
     if 0 < steps <= warmup:
         yield Caution(
             "warmup",
-            f"optim.warmup_steps is {warmup}, and the run has {steps} step{'s' * (steps > 1)}",
+            f"optim.warmup_steps is {warmup}, and the run has {counted(steps, 'step')}",
             "the learning rate is still rising when the run ends"
             if steps < warmup
             else "the learning rate arrives at its peak with the last step",

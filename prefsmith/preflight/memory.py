@@ -19,7 +19,8 @@ process      what Python, its libraries and the rows take on a machine without a
 
 Activations grow with the tokens; attention keeps no matrix of tokens x tokens, but on a GPU without one call for all
 lengths a mask of truth values for the second and later answers of a prompt. The row that is measured is the longest,
-where that mask is largest. What the allocator cannot use again, and copies that a checkpoint makes, are not in it.
+where that mask is largest. What the allocator cannot use again, and copies that a checkpoint makes, are not in it, nor
+is the comparison of paths before the first step (model/ladder.py), when gradients and averages are not there yet.
 
 `bench/memory.py` compares the estimate with `peak_memory_bytes` of two steps; on a CPU the peak was 6 to 9 % above it,
 for models of 0.3, 0.9 and 57 million weights.

@@ -27,9 +27,10 @@ class Times:
     Args:
         rate: operations a second of one process.
         step: a step's mean.
-        epoch: of all steps of an epoch; None where nobody knows how many there are.
+        epoch: of all steps of an epoch, be the run shorter or not; None where nobody knows how many there are.
         run: of all steps.
-        reference_pass: that come before the first step, where the reference is cached; None where that is unknown.
+        reference_pass: over all rows, held out ones too, before the first step, where the reference is cached; None
+            where it is unknown how many there are.
     """
 
     rate: float
@@ -80,15 +81,23 @@ def times(job: Job, forecast: Forecast, rate: float) -> Times:
     found, load = count(job, forecast), job.workload
     step = found.waited / rate
     run = None if load.count is None else load.count * step
-    steps_of_an_epoch = None if load.count is None else load.count / load.epochs
-    cached = None if steps_of_an_epoch is None else steps_of_an_epoch * found.reference_pass / rate / job.gpus
     return Times(
         rate=rate,
         step=step,
-        epoch=None if steps_of_an_epoch is None else steps_of_an_epoch * step,
+        epoch=None if load.epoch is None else load.epoch * step,
         run=run,
-        reference_pass=cached if job.config.reference.kind == "cached" else 0.0,
+        reference_pass=_pass(job, found, rate),
     )
+
+
+def _pass(job: Job, found: Count, rate: float) -> float | None:
+    """Over all rows, be the run shorter or not; those that are held out are taken to be like the others."""
+    load = job.workload
+    if job.config.reference.kind != "cached":
+        return 0.0
+    if load.epoch is None or not load.rows:
+        return None
+    return load.epoch * (1 + load.held_out / load.rows) * found.reference_pass / rate / job.gpus
 
 
 def measured_rate(precision: Precision, device: torch.device) -> float:

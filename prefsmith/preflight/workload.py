@@ -1,15 +1,19 @@
 """What the steps of a run are made of: its rows, or rows of stated lengths where there are none to look at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 from prefsmith.assembly import labels_wanted, make_encoder, make_stream
 from prefsmith.config import RunConfig
 from prefsmith.data.encoded import EncodedCompletion, EncodedGroup
+from prefsmith.data.encoded_rows import Numbers, Selection, tokens_of
+from prefsmith.data.lazy import Lazy
 from prefsmith.data.pack import shares
 from prefsmith.data.prepare import Preparation
+from prefsmith.data.stream import Stream
 from prefsmith.data.views import View
 from prefsmith.errors import ConfigError
 from prefsmith.model.load import describe_loaded, load_tokenizer
@@ -70,6 +74,29 @@ class Spread:
     idle: int
 
 
+class Members(Selection):
+    """The groups of one step."""
+
+    @cached_property
+    def tokens(self) -> Numbers:
+        """Tokens of each group, its prompt once; no group is read for them."""
+        return tokens_of(self.sources[0])[self.places]
+
+
+class Steps(Lazy[Sequence[EncodedGroup]]):
+    """The groups of each step, read when they are asked for: the ids of a large file would fill the memory."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def at(self, place: int) -> "Members":
+        """The entry at a place, made anew."""
+        return Members([self.stream.groups], self.stream.plan[place][1])
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """The steps of a run.
@@ -80,26 +107,37 @@ class Workload:
         labels: that a step holds.
         rows: training rows; None where nobody says how many.
         count: steps of the whole run; None likewise.
-        epochs: passes over the rows.
+        epoch: steps of an epoch, also where the run ends before; None likewise.
+        held_out: rows beside them; where rows are stated, as many as `data.eval_fraction` expects.
     """
 
     words: str
-    steps: list[list[EncodedGroup]]
+    steps: Sequence[Sequence[EncodedGroup]]
     labels: str
     rows: int | None
     count: int | None
-    epochs: int
+    epoch: int | None
+    held_out: float = 0
+    _spread: dict[tuple[int, int, Route], Spread] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def longest(self) -> int:
         """Tokens of the longest row, which a budget must hold."""
-        return max(group.tokens for groups in self.steps for group in groups)
+        return max(int(tokens_of(groups).max()) for groups in self.steps)
 
     def spread(self, budget: int, processes: int, path: Route) -> Spread:
-        """Every step divided as training divides it."""
+        """Every step divided as training divides it; the last answer is kept, since finding it reads every row."""
+        key = budget, processes, path
+        if key not in self._spread:
+            self._spread.clear()
+            self._spread[key] = self._divided(budget, processes, path)
+        return self._spread[key]
+
+    def _divided(self, budget: int, processes: int, path: Route) -> Spread:
         largest, most, first, idle = list[EncodedGroup](), -1, True, 0
         turns: list[list[list[Turn]]] = []
-        for number, groups in enumerate(self.steps):
+        for number, step in enumerate(self.steps):
+            groups = list(step)
             own = shares(groups, budget, processes)
             idle = sum(not any(each) for each in own) if number == 0 else idle
             for batches in own:
@@ -174,11 +212,12 @@ def _from_rows(config: RunConfig, objective: Objective, shape: Shape) -> Workloa
     stream, _ = make_stream(config, objective, rows, encoder, silent)
     return Workload(
         words=f"{config.data.train}: {len(rows.train):,} rows to train on",
-        steps=[[stream.groups[member] for member in members] for _, members in stream.plan],
+        steps=Steps(stream),
         labels=labels_of_a_step(objective),
         rows=len(rows.train),
         count=len(stream),
-        epochs=config.train.epochs,
+        epoch=len(Stream(rows.train, pairs_per_step=config.train.pairs_per_step, epochs=1, seed=config.train.seed)),
+        held_out=len(rows.held_out),
     )
 
 
@@ -196,11 +235,14 @@ def _stated(
     each = f"rows of a prompt of {known.prompt:,} and {answers} x {known.answer:,} tokens"
     words = f"{each}, as stated" if lengths is not None else f"no rows here: {each} are assumed (--tokens)"
     group = _made_up(known, answers, kind)
-    steps = None if rows is None else -(-rows // config.train.pairs_per_step) * config.train.epochs
+    epoch = None if rows is None else -(-rows // config.train.pairs_per_step)
+    steps = None if epoch is None else epoch * config.train.epochs
     if steps is not None and config.train.max_steps is not None:
         steps = min(steps, config.train.max_steps)
     groups = [replace(group) for _ in range(config.train.pairs_per_step)]
-    return Workload(words, [groups], labels_of_a_step(objective), rows, steps, config.train.epochs)
+    fraction = 0.0 if config.data.eval is not None else config.data.eval_fraction
+    held_out = (rows or 0) * fraction / (1 - fraction)
+    return Workload(words, [groups], labels_of_a_step(objective), rows, steps, epoch, held_out)
 
 
 def labels_of_a_step(objective: Objective) -> str:

@@ -20,6 +20,7 @@ from prefsmith.model.moving import MovingReference
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.model.score import Path as Route
 from prefsmith.train.objective import Objective
+from prefsmith.train.parallel import on_this_machine
 from prefsmith.train.peak import computed_tokens, measured
 from prefsmith.train.room import OutOfRoom, let_go, room_for
 
@@ -169,11 +170,11 @@ def _to_come(policy: Scorer, reference: Frozen | None) -> int:
 
 
 def _room(device: torch.device, limit: int | None) -> int:
-    """Bytes that may still be taken.
+    """Bytes that this process may still take. The processes of one computer share its memory; each has a GPU alone.
 
     Args:
         device: whose memory it is.
-        limit: bytes that the run may take in all; None for what is free.
+        limit: bytes that the run may take in all, on every GPU or on the computer; None for what is free.
 
     Raises:
         ConfigError: nobody knows how much is free.
@@ -183,12 +184,12 @@ def _room(device: torch.device, limit: int | None) -> int:
         kept = torch.cuda.memory_reserved(device) - taken
         return torch.cuda.mem_get_info(device)[0] + kept if limit is None else limit - taken
     if limit is not None:
-        return limit - resident_bytes()
+        return limit // on_this_machine() - resident_bytes()
     free = Machine().free_bytes() if device.type == "cpu" else None
     if free is None:
         what = f"it cannot be told how much memory is free on {device} of this machine"
         raise ConfigError("train.token_budget", what, where=KEY, fix="train.memory_limit says how many GiB there are")
-    return free
+    return free // on_this_machine()
 
 
 def resident_bytes() -> int:

@@ -6,12 +6,13 @@ and no file in it is read before its digest is verified.
 
 Where processes have parts of the weights, each writes its own (`train/parts.py`); everything else is the first one's.
 In the background, tensors are copied at once and written while training goes on: the manifest comes at the next end of
-a step behind the last byte.
+a step behind the last byte, or when a run with whole copies stops.
 """
 
 import fcntl
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ from prefsmith.files import file_digest, sync_folder, write_durably
 from prefsmith.train.parallel import ALONE, Ranks
 from prefsmith.train.parts import CONTENTS, PartsWriter
 
+_NAME = re.compile(r"step-\d+")
 WHOLE, IN_PARTS = 1, 2
 """Formats: weights and averages in two files, or in files of as many processes as wrote them."""
 MANIFEST, WEIGHTS, OPTIMIZER, RANDOM, STATE, REFERENCE = (
@@ -107,7 +109,7 @@ class CheckpointStore:
 
     def clean(self) -> None:
         """Remove what a killed save left beside its place, and what a killed removal left of an old one."""
-        halves = [place for place in self.folder.glob("step-*") if not (place / MANIFEST).exists()]
+        halves = [place for place in self._named() if not (place / MANIFEST).exists()]
         for left in (*self.folder.glob(".step-*"), *halves) if self.ranks.is_first else ():
             shutil.rmtree(left, ignore_errors=True)
 
@@ -149,11 +151,20 @@ class CheckpointStore:
         self.ranks.from_first(lambda: self._commit(pending, files, wrong))
 
     def close(self) -> None:
-        """Let go of what writes; a checkpoint that is not finished is none."""
+        """Let go of what writes, when it has written.
+
+        A checkpoint that is still pending then exists, unless it takes parts of other processes: they may have stopped.
+        """
         if self.worker is not None:
             self.worker.shutdown()
-        if self.pending is not None and self.ranks.is_first:
-            shutil.rmtree(self.pending.beside, ignore_errors=True)
+        pending, self.pending = self.pending, None
+        if pending is None or not self.ranks.is_first:
+            return
+        if self.parts is not None or pending.job.exception() is not None:
+            shutil.rmtree(pending.beside, ignore_errors=True)
+            return
+        with suppress(TrainingError):  # what stopped the run is said already
+            self._commit(pending, pending.job.result(), "")
 
     def _beside(self, place: Path) -> Path | None:
         """A folder to write in; None where the checkpoint is there."""
@@ -237,8 +248,12 @@ class CheckpointStore:
 
     def _places(self) -> list[Path]:
         """Folders that have a manifest, oldest first."""
-        places = (place.parent for place in self.folder.glob(f"step-*/{MANIFEST}"))
+        places = (place for place in self._named() if (place / MANIFEST).exists())
         return sorted(places, key=lambda place: int(place.name.removeprefix("step-")))
+
+    def _named(self) -> list[Path]:
+        """Folders that are named as checkpoints are; a copy that somebody put beside them has another name."""
+        return [place for place in self.folder.glob("step-*") if _NAME.fullmatch(place.name)]
 
     def _put_aside(self, place: Path) -> None:
         place.rename(self.folder / f"damaged-{place.name}-{uuid.uuid4().hex[:8]}")
@@ -268,10 +283,13 @@ def damage(place: Path) -> str:
         return f"{MANIFEST} does not name the files of a checkpoint"
     for name, (sha256, size) in files.items():
         path = place / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if path.stat().st_size != size or file_digest(path) != sha256:
-            return f"{name} is not what was written"
+        try:
+            if not path.is_file():
+                return f"{name} is missing"
+            if path.stat().st_size != size or file_digest(path) != sha256:
+                return f"{name} is not what was written"
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror}"
     return ""
 
 
@@ -353,6 +371,8 @@ def _write(
         with path.open("rb") as file:
             os.fsync(file.fileno())
         files[name] = {"sha256": file_digest(path), "bytes": path.stat().st_size}
+    for inner in {(folder / name).parent for name in names} - {folder}:
+        sync_folder(inner)  # the manifest's own writing syncs the outer one
     return files
 
 

@@ -95,9 +95,10 @@ def refuse_taken(folder: Path, config: RunConfig, *, resume: bool) -> None:
 def _vacant(folder: Path) -> bool:
     """Whether nothing is in the folder but what a start that failed leaves behind."""
     # Files that were being written have names with a dot in front.
-    leftovers = {"LOCK", "checkpoints", "rejected.jsonl", "crash.log"}
+    leftovers = {"LOCK", "checkpoints", "rejected.jsonl"}
     return all(
-        (each.name in leftovers or each.name.startswith(".")) and not (each.is_dir() and any(each.iterdir()))
+        (each.name in leftovers or each.name.startswith(".") or each.match("crash*.log"))
+        and not (each.is_dir() and any(each.iterdir()))
         for each in folder.iterdir()
     )
 

@@ -11,6 +11,7 @@ import torch
 
 from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError, Interrupted
+from prefsmith.train.parallel import PATIENCE
 
 _AGENT = "torch.distributed.elastic"
 
@@ -29,7 +30,8 @@ def torchrun_arguments(
     Raises:
         ConfigError: nobody knows where several machines meet.
     """
-    each = ["--nproc-per-node", str(processes)]
+    # A signal: the step is finished and a checkpoint saved first, for which torchrun's own 30 seconds may be too few.
+    each = ["--nproc-per-node", str(processes), "--shutdown-timeout", str(int(PATIENCE.total_seconds()))]
     if nodes == 1:
         return ["--standalone", *each, "-m", "prefsmith", *arguments]
     if not rendezvous:

@@ -14,6 +14,7 @@ from torch.distributed._tools.fsdp2_mem_tracker import FSDPMemTracker, _FSDPRefT
 from torch.distributed._tools.mem_tracker import MemTracker, _MemRefType, _RefType, _State
 from torch.distributed.tensor import DTensor
 
+from prefsmith.model.body import body_of
 from prefsmith.model.recompute import layers_of
 from prefsmith.model.score import Scorer
 from prefsmith.train.operations import Counted
@@ -111,7 +112,7 @@ class Ledger(MemTracker):
     def _moment(self) -> Moment:
         way = "backward" if self._mod_tracker.is_bw else self.phase
         if not self._places:
-            layers = layers_of(self.policy.causal.base_model)
+            layers = layers_of(body_of(self.policy.causal))
             names = [self._mod_tracker.get_known_fqn(each) for each in layers]
             if all(names):
                 self._places = {str(name): index for index, name in enumerate(names)}

@@ -98,30 +98,42 @@ class Trainer:
         Raises:
             TrainingError: a value is not finite, the start is not the reference, memory ran out, or a checkpoint cannot
                 be written.
-            Interrupted: a signal came; the step was finished and a checkpoint saved.
+            Interrupted: a signal came; the step, evaluation or save was finished and a checkpoint saved.
         """
         with StopSignals() as signals:
             if evaluate_first:
                 self._evaluate(done)
+                self._heed(signals, done)
             for step in self.stream.steps(done):
                 self._show(self._step(step))
                 done, last = step.number, step.number == len(self.stream)
                 evaluate = last or self._due(step, self.rhythm.evaluate_every)
-                told = self.ranks.gather((signals.caught or 0, self.store.is_written()))
-                if all(written for _, written in told):
-                    self.store.finish()
-                if caught := max(
-                    number for number, _ in told
-                ):  # saved at once: an evaluation may take longer than whoever stops us waits
-                    self.save(done, unevaluated=evaluate)
-                    self.store.finish()
-                    raise self._interrupted(caught, done)
+                self._heed(signals, done, unevaluated=evaluate)
                 if evaluate:
                     self._evaluate(done)
+                    self._heed(signals, done)
                 if last or self._due(step, self.rhythm.checkpoint_every):
                     self.save(done)
-        self.store.finish()
+                    self._heed(signals, done)
+            self.store.finish()
+            self._heed(signals, done)
         return done
+
+    def _heed(self, signals: StopSignals, number: int, *, unevaluated: bool = False) -> None:
+        """Let a checkpoint exist that all have written, and save and stop if a signal came to any process.
+
+        It is saved before an evaluation, too, which may take longer than whoever stops us waits.
+
+        Raises:
+            Interrupted: a signal came.
+        """
+        told = self.ranks.gather((signals.caught or 0, self.store.is_written()))
+        if all(written for _, written in told):
+            self.store.finish()
+        if caught := max(each for each, _ in told):
+            self.save(number, unevaluated=unevaluated)
+            self.store.finish()
+            raise self._interrupted(caught, number)
 
     def _evaluate(self, number: int) -> None:
         if self.evaluate is None:

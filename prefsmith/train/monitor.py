@@ -8,7 +8,8 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -240,10 +241,15 @@ class MetricsLog:
         return self.file.tell() == 0
 
     def rewind(self, length: int) -> bool:
-        """Cut everything behind the first `length` bytes; False where rows are missing, since there are fewer."""
+        """Cut everything behind the first `length` bytes; False where rows are missing, since there are fewer.
+
+        Raises:
+            TrainingError: the disk fails.
+        """
         there = self.file.tell()
-        self.file.truncate(min(length, there))
-        self.file.seek(0, os.SEEK_END)
+        with self._written():
+            self.file.truncate(min(length, there))
+            self.file.seek(0, os.SEEK_END)
         return there >= length
 
     def write(self, row: Mapping[str, object]) -> None:
@@ -252,23 +258,34 @@ class MetricsLog:
         Raises:
             TrainingError: the disk is full or fails.
         """
-        try:
+        with self._written():
             self.file.write((json.dumps(row) + "\n").encode())
             self.file.flush()
-        except OSError as error:
-            what = f"metrics cannot be written: {error.strerror}"
-            fix = "make room and go on with --resume: the checkpoints are whole"
-            raise TrainingError("run.write", what, where=str(self.path), fix=fix) from error
 
     def sync(self) -> int:
-        """Make sure that the rows survive a crash of the machine; returns the file's length in bytes."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        """Make sure that the rows survive a crash of the machine; returns the file's length in bytes.
+
+        Raises:
+            TrainingError: the disk is full or fails.
+        """
+        with self._written():
+            self.file.flush()
+            os.fsync(self.file.fileno())
         return self.file.tell()
 
     def close(self) -> None:
         """Close the file."""
-        self.file.close()
+        with suppress(OSError):  # of a row that could not be written, which `write` has told
+            self.file.close()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            what = f"metrics cannot be written: {error.strerror}"
+            fix = "make room and go on with --resume: the checkpoints are whole"
+            raise TrainingError("run.write", what, where=str(self.path), fix=fix) from error
 
 
 class NoLog(MetricsLog):

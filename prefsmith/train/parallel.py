@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -190,20 +190,22 @@ class Ranks:
         if self.store is None:
             return
         words = str(error).strip() or type(error).__name__
-        found = self.store.compare_set(_REPORT, "", f"{self.index} {words}").decode()
-        if isinstance(error, PrefsmithError):
-            error.said_elsewhere = not found.startswith(f"{self.index} ") and found.partition(" ")[2] == words
+        with suppress(RuntimeError):  # the store is gone with its machine: the error is said here
+            found = self.store.compare_set(_REPORT, "", f"{self.index} {words}").decode()
+            if isinstance(error, PrefsmithError):
+                error.said_elsewhere = not found.startswith(f"{self.index} ") and found.partition(" ")[2] == words
 
     def _report(self) -> tuple[int, str] | None:
-        """Which process stopped, and why; None if none left word."""
+        """Which process stopped, and why; None if none left word, or what keeps it is gone."""
         if self.store is None:
             return None
         until = time.monotonic() + LAST_WORDS
-        while time.monotonic() < until:
-            if self.store.check([_REPORT]):
-                index, _, why = self.store.get(_REPORT).decode().partition(" ")
-                return int(index), why
-            time.sleep(0.05)
+        with suppress(RuntimeError):
+            while time.monotonic() < until:
+                if self.store.check([_REPORT]):
+                    index, _, why = self.store.get(_REPORT).decode().partition(" ")
+                    return int(index), why
+                time.sleep(0.05)
         return None
 
     def _stopped(self, index: int, why: str) -> TrainingError:
@@ -241,17 +243,23 @@ def _buckets(weights: Iterable[nn.Parameter]) -> Iterator[list[Tensor]]:
     yield from (bucket for bucket in waiting.values() if bucket)
 
 
+def on_this_machine() -> int:
+    """How many processes of the run this machine has, as torchrun says."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 @contextmanager
-def joined(*, in_step: bool = False) -> Iterator[Ranks]:
+def joined(*, in_step: bool = False, device: str = "auto") -> Iterator[Ranks]:
     """The processes that torchrun started, for as long as the context is open; one where it started none.
 
     A process group that is there already is used, and left as it is.
 
     Args:
         in_step: whether no process may run a model without the others.
+        device: what the settings name; a GPU for each process unless it is `cpu`.
 
     Raises:
-        ConfigError: the other processes do not come.
+        ConfigError: the other processes do not come, or there are fewer GPUs.
         TrainingError: one of them has stopped or died.
     """
     if dist.is_initialized():
@@ -262,7 +270,7 @@ def joined(*, in_step: bool = False) -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
-    ranks = _join(in_step)
+    ranks = _join(in_step, on_gpus=device != "cpu" and torch.cuda.is_available())
     try:
         with ranks.together():
             yield ranks
@@ -270,20 +278,19 @@ def joined(*, in_step: bool = False) -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
-def _join(in_step: bool) -> Ranks:
+def _join(in_step: bool, *, on_gpus: bool) -> Ranks:
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    cuda = torch.cuda.is_available()
-    if cuda and local >= torch.cuda.device_count():
+    if on_gpus and local >= torch.cuda.device_count():
         what = f"there are {torch.cuda.device_count()} GPUs for process {local + 1} of this machine"
         raise ConfigError("run.ranks", what, where="--nproc-per-node", fix="at most one process per GPU")
-    if cuda:
+    if on_gpus:
         torch.cuda.set_device(local)
     try:
         found, index, count = next(rendezvous("env://", timeout=PATIENCE))
         # A second run in the same processes must not meet the addresses of the first.
         store = PrefixStore(f"prefsmith/{next(_joins)}", found)
         dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if cuda else "gloo", store=store, rank=index, world_size=count, timeout=PATIENCE
+            "cpu:gloo,cuda:nccl" if on_gpus else "gloo", store=store, rank=index, world_size=count, timeout=PATIENCE
         )
     except (ValueError, RuntimeError) as error:
         what = f"the processes do not find each other: {str(error).strip().splitlines()[0]}"

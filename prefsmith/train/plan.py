@@ -18,6 +18,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from prefsmith.config import OptimConfig
 from prefsmith.errors import ConfigError
+from prefsmith.model.body import body_of
 from prefsmith.model.numberless import numberless
 from prefsmith.model.score import Asked, Frozen, Scorer
 from prefsmith.model.whole import Whole
@@ -99,7 +100,7 @@ def trace(make: Callable[[], Players], batch: Batch, asked: Asked, process: Proc
         if not first:
             _make_gradients(optimizer)
         ledger = _ledger(players, optimizer, process)
-        with ledger, ledger.watching(policy.causal.base_model):
+        with ledger, ledger.watching(body_of(policy.causal)):
             _pass(players, batch, asked, ledger.enter)
             ledger.enter("step")
             _step(optimizer)

@@ -134,7 +134,7 @@ def settle(
         A digest of the numbers.
 
     Raises:
-        TrainingError: the run's file cannot be written.
+        TrainingError: a log-probability is not finite, or the run's file cannot be written.
     """
     started = time.perf_counter()
     wanted = {key for group in groups for key in _keys(group)}
@@ -181,6 +181,16 @@ def _own(path: Path, facts: Mapping[str, object], say: Say) -> NatsTable:
         return NatsTable()
 
 
+def _require_finite(table: NatsTable, groups: Sequence[EncodedGroup]) -> None:
+    """Before anything is kept: other runs would read it long after whatever was wrong is mended."""
+    wrong = [group.group.source for group in groups if not bool(table.get(_keys(group)).isfinite().all())]
+    if wrong:
+        what = "the reference's log-probability is not finite before the first step; it is not kept for other runs"
+        where = ", ".join(wrong[:5]) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        fix = "the reference's weights, these rows or the device are damaged; where they are sound, run it again"
+        raise TrainingError("train.nonfinite", what, where=where, fix=fix)
+
+
 def _compute(
     reference: CachedReference,
     missing: Sequence[EncodedGroup],
@@ -189,14 +199,20 @@ def _compute(
     say: Say,
     ranks: Ranks,
 ) -> None:
-    """The largest micro-batches first, as `plan` sorts them: what does not fit fails at once."""
+    """The largest micro-batches first, as `plan` sorts them: what does not fit fails at once.
+
+    Raises:
+        TrainingError: a log-probability is not finite.
+    """
     fresh: list[bytes] = []
     own: list[bytes] = []
     tokens, told = 0, time.perf_counter()
     for number, turn in enumerate(turns := ranks.turns(missing, token_budget)):
-        batch = pack([missing[index] for index in turn.members], mismatched=False)
+        groups = [missing[index] for index in turn.members]
+        batch = pack(groups, mismatched=False)
         reference.remember(batch)
-        fresh += [key for index in turn.members for key in _keys(missing[index])]
+        _require_finite(reference.table, groups)
+        fresh += [key for group in groups for key in _keys(group)]
         tokens += len(batch.ids)
         if tokens >= FILE_TOKENS or number == len(turns) - 1:
             shared.add(reference.table.only(fresh), say)

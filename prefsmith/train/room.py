@@ -10,16 +10,12 @@ import torch
 
 from prefsmith.data.encoded import EncodedGroup
 from prefsmith.errors import TrainingError
-
-_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "bad_alloc")
-"""What allocators and libraries say; only CUDA's allocator of PyTorch has an error of its own."""
+from prefsmith.model.exhausted import is_exhausted
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory, be it of a GPU or of the machine."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError | OutOfRoom):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    """Whether an error says that there was no memory, be it of a GPU or of the machine, or for a micro-batch."""
+    return isinstance(error, OutOfRoom) or is_exhausted(error)
 
 
 class OutOfRoom(Exception):

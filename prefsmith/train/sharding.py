@@ -15,6 +15,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError
+from prefsmith.model.body import body_of
 from prefsmith.model.numberless import placed
 from prefsmith.model.precision import Precision
 from prefsmith.model.recompute import layers_of
@@ -42,7 +43,7 @@ def shard(scorer: Scorer, mesh: DeviceMesh, *, stays: bool = True, from_first: b
         ConfigError: the model does not say which of its parts are layers.
     """
     numbers = _numbers(scorer.model) if from_first else None
-    layers = layers_of(scorer.causal.base_model)
+    layers = layers_of(body_of(scorer.causal))
     policy = _policy(scorer.precision)
     units: list[FSDPModule] = [fully_shard(layer, mesh=mesh, mp_policy=policy) for layer in layers]
     whole = Whole(scorer.model)

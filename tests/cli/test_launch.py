@@ -10,14 +10,16 @@ from prefsmith.train.launch import torchrun_arguments
 
 def test_one_machine_needs_no_place_to_meet():
     line = torchrun_arguments(["train", "run.yaml", "--resume"], processes=8)
-    assert line == ["--standalone", "--nproc-per-node", "8", "-m", "prefsmith", "train", "run.yaml", "--resume"]
+    assert " ".join(line) == (
+        "--standalone --nproc-per-node 8 --shutdown-timeout 7200 -m prefsmith train run.yaml --resume"
+    )
 
 
 def test_every_machine_is_given_the_same_line():
     line = torchrun_arguments(["train", "run.yaml"], processes=8, nodes=4, rendezvous="head:29400")
     assert " ".join(line) == (
-        "--nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-id prefsmith --rdzv-endpoint head:29400 "
-        "-m prefsmith train run.yaml"
+        "--nnodes 4 --nproc-per-node 8 --shutdown-timeout 7200 --rdzv-backend c10d --rdzv-id prefsmith "
+        "--rdzv-endpoint head:29400 -m prefsmith train run.yaml"
     )
 
 

@@ -92,6 +92,36 @@ def test_rows_that_are_there_tell_their_lengths(capsys, tmp_path):
     assert 2 * found["micro_batch"]["scored"] == looked["scored_tokens"]
 
 
+def test_an_epoch_and_the_references_pass_are_of_all_rows_however_short_the_run(capsys, tmp_path):
+    """The run scores all rows before its first step, held out ones too, and `train.max_steps` cuts steps alone."""
+    words = [f"w{number}" for number in range(60)]
+    save_model(tmp_path / "MODEL", words)
+    rows = [{"prompt": f"w{n} w2", "chosen": "w4 w3", "rejected": "w5"} for n in range(60)]
+    data, held = (write_rows(tmp_path / f"{n}.jsonl", rows[n : n + 40]) for n in (0, 40))
+    given = ("--model", str(tmp_path / "MODEL"), "--data", str(data), "--gpus", "1", "--rate", "1GFLOPS")
+    given += ("reference.kind=cached", "train.pairs_per_step=10", "train.epochs=2")
+    times = [
+        planned(capsys, *given, *more)[1]["time"]
+        for more in (
+            ["data.eval_fraction=0"],
+            ["data.eval_fraction=0", "train.max_steps=1"],
+            [f"data.eval={held}", "train.max_steps=1"],
+        )
+    ]
+    assert [each["epoch"] / each["step"] for each in times] == pytest.approx([4, 4, 4])
+    assert [each["run"] / each["step"] for each in times] == pytest.approx([8, 1, 1])
+    once = times[0]["reference_pass"]
+    assert [each["reference_pass"] for each in times] == pytest.approx([once, once, 1.5 * once])
+
+
+def test_of_stated_rows_as_many_are_held_out_as_the_settings_expect(capsys, folder):
+    words = ("--model", folder, *FEW, "--pairs", "40", "--rate", "1GFLOPS", "reference.kind=cached")
+    none, a_fifth = (
+        planned(capsys, *words, f"data.eval_fraction={each}")[1]["time"]["reference_pass"] for each in (0, 0.2)
+    )
+    assert a_fifth == pytest.approx(1.25 * none)
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -42,13 +42,22 @@ def test_the_chat_template_writes_text_and_messages_alike(prompt):
     assert rendered.texts == (f"{start}this<|im_end|>\n", f"{start}that<|im_end|>\n")
 
 
+def test_another_template_is_another_renderer_though_both_are_files(tmp_path):
+    tokenizer, file = byte_tokenizer(chat_template=CHATML), tmp_path / "chat.jinja"
+    found = []
+    for text in ("{{ messages }}", "{{ messages }}."):
+        file.write_text(text, encoding="utf-8")
+        found.append(Renderer(tokenizer, str(file)).identity())
+    assert found[0] != found[1] and Renderer(tokenizer, "plain").identity()["template"] is None
+
+
 def test_the_template_may_be_left_out_or_come_from_a_file(tmp_path):
     tokenizer, file = byte_tokenizer(chat_template=CHATML), tmp_path / "chat.jinja"
     file.write_text("{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}", encoding="utf-8")
     plain, own = Renderer(tokenizer, "plain"), Renderer(tokenizer, str(file))
     assert plain.render(pair("what?", "this", "that")).texts[0] == "what?this"
     assert own.render(pair("what?", "this", "that")).texts[0] == "[user] what?\n[assistant] this\n"
-    assert "plain text" in plain.describe() and own.describe() == "the chat template"
+    assert plain.describe() == "plain text (data.template=plain)" and own.describe() == "the chat template"
 
 
 @pytest.mark.parametrize("content", [None, b"\xff"], ids=["missing", "not text"])

@@ -194,6 +194,15 @@ def test_linux_tells_what_is_free_in_machine_and_container(tmp_path):
     assert machine.free_bytes() == 2_000_000
 
 
+def test_processes_of_one_machine_share_its_memory(monkeypatch):
+    """Each would plan with all of it, and the run would take a multiple."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setattr(budgets, "resident_bytes", lambda: 1000)
+    monkeypatch.setattr(Machine, "free_bytes", lambda self: 8000)
+    assert budgets._room(torch.device("cpu"), 40_000) == 9000
+    assert budgets._room(torch.device("cpu"), None) == 2000
+
+
 def test_where_nobody_tells_a_limit_has_to_be_given(monkeypatch):
     monkeypatch.setattr(Machine, "free_bytes", lambda self: None)
     with pytest.raises(ConfigError, match="cannot be told") as caught:

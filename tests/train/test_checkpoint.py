@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import torch
 from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.train import checkpoint as module
 from prefsmith.train.checkpoint import Checkpoint, CheckpointStore, damage, folder_name, lock
+from prefsmith.train.parallel import ALONE, Ranks
 
 FILES = ["MANIFEST.json", "weights.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"]
 
@@ -204,6 +207,35 @@ def test_a_write_that_fails_leaves_the_ones_before(tmp_path, monkeypatch, count,
     assert not list(tmp_path.glob(".step-*"))
 
 
+@pytest.mark.parametrize(("ranks", "parts", "newest"), [(ALONE, None, 2), (Ranks(0, 2), None, 2), (ALONE, "parts", 1)])
+def test_what_is_written_in_the_background_exists_though_the_next_step_fails(tmp_path, ranks, parts, newest):
+    """Nobody is asked, since others may be gone; parts of theirs may then be missing."""
+    with pytest.raises(ZeroDivisionError), closing(CheckpointStore(tmp_path, keep=5, background=True)) as store:
+        store.save(made(1))
+        store.save(made(2))
+        store.ranks, store.parts = ranks, parts
+        raise ZeroDivisionError
+    assert CheckpointStore(tmp_path, keep=5).newest()[0].step == newest
+    assert not list(tmp_path.glob(".step-*"))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", ".MANIFEST.json"])
+def test_a_background_write_that_fails_beside_the_run_takes_nothing_from_what_the_run_says(tmp_path, monkeypatch, name):
+    saved(tmp_path, 1)
+    real = os.fsync
+
+    def fsync(handle):
+        if os.path.basename(os.readlink(f"/proc/self/fd/{handle}")).startswith(name):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(ZeroDivisionError), closing(CheckpointStore(tmp_path, keep=5, background=True)) as store:
+        store.save(made(2))
+        raise ZeroDivisionError
+    assert [each.name for each in tmp_path.iterdir()] == [folder_name(1)]
+
+
 def test_manifest_is_last_and_everything_is_synced_before_the_rename(tmp_path, monkeypatch):
     events, real_fsync = [], os.fsync
     real_rename = module.Path.rename
@@ -232,6 +264,38 @@ def test_leftovers_of_a_killed_save_are_no_checkpoint_and_are_cleaned(tmp_path):
     assert store.newest()[0].step == 1
     store.clean()
     assert [each.name for each in tmp_path.iterdir()] == [folder_name(1)]
+
+
+def test_a_copy_that_somebody_put_beside_them_is_left_alone(tmp_path):
+    store = saved(tmp_path, 1, 2)
+    shutil.copytree(tmp_path / folder_name(2), tmp_path / "step-000002-mine")
+    (tmp_path / "step-notes").mkdir()
+    store.clean()
+    store.save(made(3))
+    assert store.newest()[0].step == 3
+    assert {"step-000002-mine", "step-notes"} < {each.name for each in tmp_path.iterdir()}
+
+
+def test_a_file_that_cannot_be_read_is_damage_and_the_one_before_is_taken(tmp_path, monkeypatch):
+    store, digest = saved(tmp_path, 1, 2), module.file_digest
+
+    def fail(path):
+        if path.parent.name == folder_name(2):
+            raise OSError(errno.EIO, "Input/output error")
+        return digest(path)
+
+    monkeypatch.setattr(module, "file_digest", fail)
+    checkpoint, damaged = store.newest()
+    assert checkpoint.step == 1 and damaged == ["step-000002: weights.safetensors cannot be read: Input/output error"]
+
+
+def test_the_folder_of_the_parts_is_synced_too(tmp_path, monkeypatch):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "a").write_bytes(b"a")
+    synced = []
+    monkeypatch.setattr(module, "sync_folder", synced.append)
+    module._write(tmp_path, {}, {}, lambda: ["parts/a"])
+    assert synced == [tmp_path / "parts"]
 
 
 NONSENSE = ["[]", "{}", '{"format": 1, "files": {"a": "b"}}', '{"format": 1, "files": 3}', "nonsense"]

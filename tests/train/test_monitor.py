@@ -1,7 +1,11 @@
 """Metrics worked out by hand."""
 
+import errno
 import json
 import math
+import os
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,6 +92,33 @@ def test_the_log_is_cut_to_where_a_checkpoint_was_made(tmp_path):
     again.close()
     assert read_rows(tmp_path / "metrics.jsonl") == [{"step": 1}, {"step": 2, "again": True}]
     assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0]) == {"step": 1}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk here that is always full")
+def test_a_row_that_cannot_be_written_is_told_once_and_closing_adds_nothing():
+    with (
+        pytest.raises(TrainingError, match="metrics cannot be written: No space left") as caught,
+        closing(MetricsLog(Path("/dev/full"))) as log,
+    ):
+        log.write({"step": 1})
+    assert caught.value.code == "run.write"
+
+
+@pytest.mark.parametrize("call", ["fsync", "ftruncate"])
+def test_a_disk_that_fails_while_the_log_is_cut_or_synced_is_told(tmp_path, monkeypatch, call):
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    log.write({"step": 1})
+    file = log.file
+
+    def fail(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    if call == "fsync":
+        monkeypatch.setattr(os, "fsync", fail)
+    else:
+        monkeypatch.setattr(log, "file", type("Failing", (), {"tell": file.tell, "truncate": fail})())
+    with closing(file), pytest.raises(TrainingError, match="Input/output error"):
+        log.sync() if call == "fsync" else log.rewind(0)
 
 
 def test_a_log_that_has_lost_rows_says_so_and_keeps_the_rest(tmp_path):

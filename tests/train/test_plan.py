@@ -1,16 +1,19 @@
 """The forecast of a run: against the model at full depth, against tensors of a run on numbers, against hand counts."""
 
+import gc
 import json
 from dataclasses import replace
 
 import pytest
 import torch
 import torch.distributed as dist
+from planted import config_for, pairs
 from tiny import encoded_groups, tiny_llama
 from transformers import Gemma3TextConfig, GPT2Config, LlamaConfig, T5Config
 
 from prefsmith.assembly import objective_of, resolved
 from prefsmith.config import RunConfig
+from prefsmith.data.encoded import EncodedGroup
 from prefsmith.data.pack import pack
 from prefsmith.errors import ConfigError
 from prefsmith.model import adapters
@@ -163,6 +166,30 @@ def test_rows_are_divided_over_processes_as_training_divides_them():
     assert alone.turns[0][0][0].tokens == 40 and four.turns[0][0][0].tokens in (20, 40)
     assert eight.idle == 2 and eight.first
     assert sum(turn.tokens for turns in four.turns[0] for turn in turns) == 6 * 20
+
+
+def live_groups():
+    gc.collect()
+    return sum(type(each) is EncodedGroup for each in gc.get_objects())
+
+
+def test_rows_are_read_step_by_step_and_not_kept(tmp_path):
+    """The ids of a large file, as Python's numbers, would fill the memory."""
+    run = config_for(tmp_path, pairs(60), data={"eval_fraction": 0}, train={"pairs_per_step": 5, "epochs": 3})
+    objective = objective_of(run)
+    shape = read_shape(run.model.path, trust_remote_code=False)
+    before = live_groups()
+    load = workload_of(run, objective, shape, None, None)
+    read = []
+    for step in load.steps:
+        read += [group.tokens for group in step]
+    assert len(load.steps) == load.count == 3 * load.epoch == 36
+    assert load.longest == max(read)
+    spread = load.spread(10**6, 1, "packed")
+    assert [len(turns) for turns in spread.turns] == [1] * 36
+    assert load.spread(10**6, 1, "packed") is spread and load.spread(10**6, 1, "shared") is not spread
+    assert sum(turn.tokens for step in load.spread(10**6, 1, "shared").turns for (turn,) in step) == sum(read)
+    assert live_groups() - before <= 2 * 5  # the largest micro-batches of the last two answers
 
 
 @pytest.mark.parametrize(

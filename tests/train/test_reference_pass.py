@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from prefsmith.config import ReferenceConfig
-from prefsmith.errors import ConfigError, Interrupted
+from prefsmith.errors import ConfigError, Interrupted, TrainingError
 from prefsmith.model.cached import CachedReference
+from prefsmith.model.score import Scorer
 from prefsmith.run import fit
 from prefsmith.train import reference_pass
 
@@ -184,6 +185,25 @@ def test_other_numbers_than_the_run_began_with_are_refused(tmp_path):
 def facts_of(settings):
     with safe_open(Path(settings.out) / "reference.safetensors", framework="pt") as file:
         return json.loads(file.metadata()["facts"])
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_a_number_that_is_not_finite_stops_the_run_that_made_it_and_no_other(tmp_path, monkeypatch, value):
+    """One card fails once; with all sound again, a run in another folder reads nothing of it."""
+    rows, ask = pairs(20), Scorer.token_nats
+
+    def spoiled(self, batch):
+        nats = ask(self, batch).clone()
+        nats[-1] = value
+        return nats
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scorer, "token_nats", spoiled)
+        with pytest.raises(TrainingError, match="the reference's log-probability is not finite before") as caught:
+            train(config(tmp_path / "one", rows))
+    assert caught.value.code == "train.nonfinite" and caught.value.where.count("rows.jsonl:") == 1
+    assert shards(tmp_path) == []
+    train(config(tmp_path / "two", rows))
 
 
 def test_a_pass_that_is_stopped_goes_on_where_it_was(tmp_path, monkeypatch):

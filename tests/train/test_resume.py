@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from prefsmith.errors import ConfigError, DataError, Interrupted, TrainingError
 from prefsmith.files import file_digest
 from prefsmith.run import fit
+from prefsmith.train.checkpoint import CheckpointStore
 from prefsmith.train.signals import StopSignals
 
 SECTIONS = {
@@ -91,6 +92,45 @@ def test_a_signal_at_any_step_changes_nothing(tmp_path, straight, name, step):
     assert caught.value.exit_code == 143 and f"after step {step}" in caught.value.what
     train(settings, resume=True)
     assert (weights(settings.out), rows(settings.out)) == straight[name]
+
+
+def raise_at_evaluation(step):
+    def watch(row, _steps):
+        if row.get("split") == "eval" and row["step"] == step:
+            raise_signal()
+
+    return watch
+
+
+@pytest.mark.parametrize("step", [4, 10])
+def test_a_signal_during_an_evaluation_stops_behind_it(tmp_path, straight, step):
+    """Also during the last one: whoever asks a run to stop does not want its samples and its export."""
+    settings = config(tmp_path / "run")
+    with pytest.raises(Interrupted, match=f"after step {step} of 10; it is saved"):
+        fit(settings, say=lambda line: None, watch=raise_at_evaluation(step))
+    assert not (Path(settings.out) / "model").exists()
+    train(settings, resume=True)
+    assert (weights(settings.out), rows(settings.out)) == straight["dpo"]
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_signal_during_the_last_save_stops_behind_it(tmp_path, straight, monkeypatch, background):
+    settings = config(tmp_path / "run", checkpoint={"every": 3, "background": background})
+    save, steps = CheckpointStore.save, []
+
+    def signalled(self, checkpoint):
+        place = save(self, checkpoint)
+        steps.append(checkpoint.step)
+        if steps == [3, 6, 9, 10]:
+            raise_signal()
+        return place
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "save", signalled)
+        with pytest.raises(Interrupted, match="after step 10 of 10"):
+            train(settings)
+    train(settings, resume=True)
+    assert (weights(settings.out), rows(settings.out)) == straight["dpo"]
 
 
 @pytest.mark.parametrize("step", [1, 2, 4, 8])
