@@ -5,8 +5,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 
 from prefsmith.model.nats import NatsTable, keys_of
+from prefsmith.model.quantize import quantized_layers
 from prefsmith.model.score import Frozen, Scorer
 from prefsmith.types import Batch, TokenNats
+
+NUMBERS = 1
+"""Counts up with every change of layout, kernel or head that changes log-probabilities between two versions."""
 
 
 class CachedReference(Frozen):
@@ -35,7 +39,9 @@ class CachedReference(Frozen):
             "path": scorer.describe(),
             "device": scorer.device.type,
             "dtype": str(next(scorer.causal.parameters()).dtype),
-            **{name: version(name) for name in ("torch", "transformers")},
+            "numbers": NUMBERS,
+            **{name: version(name) for name in ("prefsmith", "torch", "transformers")},
+            **({"bitsandbytes": version("bitsandbytes")} if quantized_layers(scorer.model) else {}),
         }
 
     def token_nats(self, batch: Batch) -> TokenNats:

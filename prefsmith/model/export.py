@@ -32,7 +32,7 @@ def export(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path, *
             adapters.unwrapped(model).save_pretrained(beside)
         if template is not None and template != _default_template(tokenizer):
             tokenizer.chat_template = template
-        tokenizer.save_pretrained(beside)
+        save_tokenizer(tokenizer, beside)
         sync_files(beside)
         if place.exists():
             place.rename(old)
@@ -46,8 +46,23 @@ def export(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path, *
         raise TrainingError("run.export", what, where=str(place), fix=fix) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # nothing is there once it was renamed
-    shutil.rmtree(old, ignore_errors=True)
+    for left in folder.glob(".old-model-*"):  # of an export that was killed, too
+        shutil.rmtree(left, ignore_errors=True)
     return place
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a tokenizer's files.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
+    try:
+        tokenizer.save_pretrained(folder)
+    except Exception as error:
+        if type(error) is Exception:  # what `tokenizers` raises where a file cannot be written
+            raise OSError(str(error)) from error
+        raise
 
 
 def _default_template(tokenizer: PreTrainedTokenizerBase) -> str | None:

@@ -10,6 +10,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from prefsmith.errors import ConfigError
 from prefsmith.model.bend import STRAIGHT, Bend, candidates
+from prefsmith.model.body import body_name
+from prefsmith.model.exhausted import is_exhausted
 from prefsmith.model.logprobs import (
     Logprobs,
     ReferenceLogits,
@@ -115,7 +117,7 @@ class Head:
 
     def own(self, rows: Tensor) -> Tensor:
         """Logits as the model's own forward makes them of hidden rows `(row, hidden)`."""
-        body = self.model.base_model_prefix
+        body = body_name(self.model)
         whole = getattr(self.model, body)
         # The model's forward runs as it stands; only its body is replaced, by what the body would have returned.
         self.model._modules[body] = _Body(rows[None])
@@ -139,7 +141,12 @@ class Head:
         )
         # Large rows, so that a bound of the logits shows.
         rows = torch.cat([rows, 100 * rows])
-        own = self.own(rows)
+        try:
+            own = self.own(rows)
+        except RuntimeError as error:
+            if is_exhausted(error):
+                raise
+            return False  # something stands between hidden rows and the layer, and makes them of another size
         for bend in candidates(self.model.config.get_text_config()):
             if torch.equal(own, bend.apply_(linear(rows))):
                 self.bend = bend

@@ -4,21 +4,22 @@ The configuration rules out what it can; a check of values and gradients against
 at a time, decides the rest. The check runs on the longest group, and on the shortest beside the longest.
 """
 
-import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
-from prefsmith.errors import ConfigError
+from prefsmith.errors import ConfigError, PrefsmithError, TrainingError
 from prefsmith.model.adapters import unwrapped
-from prefsmith.model.attention import UnsupportedAttention
-from prefsmith.model.forest import unshare
-from prefsmith.model.precision import Precision, computing
-from prefsmith.model.score import PATHS, Path, Scorer, forget_lengths
+from prefsmith.model.exhausted import in_a_line, is_exhausted
+from prefsmith.model.own_forward import Numbers, numbers_of, own_numbers
+from prefsmith.model.precision import Precision
+from prefsmith.model.score import PATHS, Path, Scorer
 from prefsmith.model.varlen import may_take
 from prefsmith.types import Batch
 
@@ -27,9 +28,7 @@ TOLERANCE = {torch.float64: (1e-9, 1e-8), torch.float32: (1e-4, 1e-3)}
 _LOOSE = (5e-2, 5e-2)
 ROUNDING = 4
 """A path in a lower precision may be so many times as far from float32 as the model's own forward in it is."""
-_CHECKED_ELEMENTS = 2**22  # the gradient is compared on the first weights up to so many numbers
 
-_Own = tuple[Tensor, list[Tensor]]  # values of the scored tokens, and the gradient by some weights
 _Gaps = tuple[float, float]  # of values in nats, of gradients by their norm
 
 
@@ -84,49 +83,112 @@ def choose_path(
     Raises:
         ConfigError: no path, or not the wanted one, gives the model's own numbers, or those are not finite; layers are
             to be run again and the model does not say which they are.
+        TrainingError: memory ran out.
     """
-    causal = unwrapped(model)
-    own_attention = causal.config._attn_implementation or "eager"
-    barred = _barred(causal)
-    stretched = _length_dependent(causal, max_length)
-    truth = [_own_forward(model, probe) for probe in probes]
-    if not all(bool(torch.isfinite(values).all()) for values, _ in truth):
-        what = "the model gives log-probabilities that are not finite before any training"
-        rows = ", ".join(sorted({source for probe in probes for source in probe.sources}))
-        fix = "its weights are damaged or overflow; load them anew, or try these rows alone"
-        raise ConfigError("model.nonfinite", what, where=f"rows {rows}", fix=fix)
-    limits = TOLERANCE.get(causal.dtype, _LOOSE)
-    low_limits = limits if precision == "fp32" else _rounding(model, probes, truth, precision)
-    reasons: list[str] = []
-    for path, varlen in _attempts(wanted, next(causal.parameters()).device, precision):
-        if path != "padded" and (bar := barred or stretched):
-            reasons += [bar] if bar not in reasons else []
-            continue
-        scorer = Scorer(model, path, rows_at_once=1 if stretched else None, recompute=recompute, varlen=varlen)
-        name = f"{path} with varlen attention" if varlen else path
-        try:
-            gaps = _gaps(scorer, probes, truth)
-            scorer = scorer.in_precision(precision)
-            low = _gaps(scorer, probes, truth) if precision != "fp32" else None
-        except (UnsupportedAttention, TypeError) as error:
-            reasons.append(f"{name}: {str(error).splitlines()[0]}")
-        except RuntimeError as error:
-            if not varlen or isinstance(error, torch.OutOfMemoryError):
-                raise
-            reasons.append(f"{name}: {str(error).strip().splitlines()[0]}")
-        else:
-            if _within(gaps, limits) and (low is None or _within(low, low_limits)):
-                return scorer, Choice(path, "; ".join(reasons), *gaps, low, varlen)
-            worse, where = (gaps, "") if low is None or not _within(gaps, limits) else (low, f" in {precision}")
-            reasons.append(f"{name} differs{where} by {worse[0]:.1e} nats, gradient {worse[1]:.1e}")
-        if path != "padded":
-            causal.set_attn_implementation(own_attention)
+    with _memory_for(probes, recompute=recompute):
+        causal = unwrapped(model)
+        own_attention = causal.config._attn_implementation or "eager"
+        truth = [own_numbers(model, probe, recompute=recompute) for probe in probes]
+        _require_finite(truth, probes)
+        limits = TOLERANCE.get(causal.dtype, _LOOSE)
+        low = None if precision == "fp32" else _rounding(model, probes, truth, precision, recompute=recompute)
+        check = _Check(probes, truth, limits, low, precision)
+        barred, stretched = _barred(causal), _length_dependent(causal, max_length)
+        reasons: list[str] = []
+        for path, varlen in _attempts(wanted, next(causal.parameters()).device, precision):
+            if path != "padded" and (bar := barred or stretched):
+                reasons += [bar] if bar not in reasons else []
+                continue
+            run = partial(
+                Scorer, model, path, rows_at_once=1 if stretched else None, recompute=recompute, varlen=varlen
+            )
+            found = check.of(run)
+            if not isinstance(found, str):
+                scorer, gaps, low_gaps = found
+                return scorer, Choice(path, "; ".join(reasons), *gaps, low_gaps, varlen)
+            reasons.append(f"{path}{' with varlen attention' * varlen}{found}")
+            if path != "padded":
+                causal.set_attn_implementation(own_attention)
     raise ConfigError(
         "model.path_parity",
         f"no way of running this model gives its own numbers: {'; '.join(reasons)}",
         where="model.attention",
         fix="model.attention=auto tries every way" if wanted != "auto" else "this architecture is not supported",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What a path is held against.
+
+    Args:
+        probes: the batches.
+        truth: the model's own numbers for each, in float32.
+        limits: within which a path in float32 must be of them.
+        low_limits: the same in a lower precision; None where none is asked.
+        precision: of the run.
+    """
+
+    probes: Sequence[Batch]
+    truth: Sequence[Numbers]
+    limits: _Gaps
+    low_limits: _Gaps | None
+    precision: Precision
+
+    def of(self, make: Callable[[], Scorer]) -> tuple[Scorer, _Gaps, _Gaps | None] | str:
+        """The path in the run's precision and how far off it is; or, in words, why it is not to be taken."""
+        try:
+            scorer, low = make(), None
+            gaps = self._gaps(scorer)
+            if self.low_limits is not None:
+                scorer = scorer.in_precision(self.precision)
+                low = self._gaps(scorer)
+        except PrefsmithError:
+            raise
+        except Exception as error:  # a model may stumble over a layout that is not its own in any way
+            if is_exhausted(error):
+                raise
+            return f": {in_a_line(error)}"
+        if not _within(gaps, self.limits):
+            return f" differs by {gaps[0]:.1e} nats, gradient {gaps[1]:.1e}"
+        if low is not None and self.low_limits is not None and not _within(low, self.low_limits):
+            return f" differs in {self.precision} by {low[0]:.1e} nats, gradient {low[1]:.1e}"
+        return scorer, gaps, low
+
+    def _gaps(self, scorer: Scorer) -> _Gaps:
+        return _apart([numbers_of(scorer, probe) for probe in self.probes], self.truth)
+
+
+@contextmanager
+def _memory_for(probes: Sequence[Batch], *, recompute: bool) -> Iterator[None]:
+    """What is compared while the context is open is the longest row: no token budget makes it smaller.
+
+    Raises:
+        TrainingError: memory ran out.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_exhausted(error):
+            raise
+        fix = "a lower data.max_length, adapter.kind=lora, or a machine with more; train.token_budget changes nothing"
+        raise TrainingError(
+            "train.memory",
+            f"memory ran out while paths were compared on the longest row, before any training: {in_a_line(error)}",
+            where=f"rows {_rows(probes)}",
+            fix=fix if recompute else f"train.activation_checkpointing=true, {fix}",
+        ) from error
+
+
+def _require_finite(truth: Sequence[Numbers], probes: Sequence[Batch]) -> None:
+    if not all(bool(torch.isfinite(values).all()) for values, _ in truth):
+        what = "the model gives log-probabilities that are not finite before any training"
+        fix = "its weights are damaged or overflow; load them anew, or try these rows alone"
+        raise ConfigError("model.nonfinite", what, where=f"rows {_rows(probes)}", fix=fix)
+
+
+def _rows(probes: Sequence[Batch]) -> str:
+    return ", ".join(sorted({source for probe in probes for source in probe.sources}))
 
 
 def _attempts(
@@ -172,29 +234,11 @@ def _length_dependent(causal: PreTrainedModel, max_length: int | None) -> str:
     return ""
 
 
-def _own_forward(model: nn.Module, batch: Batch, precision: Precision = "fp32") -> _Own:
-    """Scored log-probabilities and the gradient of their weighted sum, one sequence at a time, by the model itself."""
-    device = next(model.parameters()).device
-    alone = unshare(batch.to(device))
-    keeps = "logits_to_keep" in inspect.signature(unwrapped(model).forward).parameters
-    parts = []
-    for (start, _), (_, _, end) in zip(alone.prompts.tolist(), alone.completions.tolist(), strict=True):
-        ids, scored = alone.ids[start:end], alone.scored[start:end]
-        forget_lengths(model)
-        rows = scored[1:].nonzero()[:, 0]
-        kept = {"logits_to_keep": rows} if keeps else {}
-        with computing(device, precision):
-            logits = model(input_ids=ids[None], use_cache=False, **kept).logits[0]
-        logits = logits if keeps else logits[rows]
-        logprobs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
-        parts.append(logprobs.gather(1, ids[1:][rows][:, None])[:, 0])
-    logprobs = torch.cat(parts)
-    return logprobs.detach(), _gradient(logprobs, model)
-
-
-def _rounding(model: nn.Module, probes: Sequence[Batch], truth: Sequence[_Own], precision: Precision) -> _Gaps:
+def _rounding(
+    model: nn.Module, probes: Sequence[Batch], truth: Sequence[Numbers], precision: Precision, *, recompute: bool
+) -> _Gaps:
     """How far from float32 a path may be in a lower precision: some times as far as the model's own forward is."""
-    own = [_own_forward(model, probe, precision) for probe in probes]
+    own = [own_numbers(model, probe, recompute=recompute, precision=precision) for probe in probes]
     value_gap, gradient_gap = _apart(own, truth)
     return max(ROUNDING * value_gap, _LOOSE[0]), max(ROUNDING * gradient_gap, _LOOSE[1])
 
@@ -203,15 +247,7 @@ def _within(gaps: _Gaps, limits: _Gaps) -> bool:
     return gaps[0] <= limits[0] and gaps[1] <= limits[1]
 
 
-def _gaps(scorer: Scorer, probes: Sequence[Batch], truth: Sequence[_Own]) -> _Gaps:
-    found: list[_Own] = []
-    for probe in probes:
-        logprobs = scorer.token_logprobs(probe)
-        found.append((logprobs.detach(), _gradient(logprobs, scorer.model)))
-    return _apart(found, truth)
-
-
-def _apart(found: Sequence[_Own], truth: Sequence[_Own]) -> _Gaps:
+def _apart(found: Sequence[Numbers], truth: Sequence[Numbers]) -> _Gaps:
     """The largest difference of a value, and of a gradient by its norm."""
     value_gaps, gradient_gaps = [], []
     for (values, gradient), (own_values, own_gradient) in zip(found, truth, strict=True):
@@ -221,24 +257,3 @@ def _apart(found: Sequence[_Own], truth: Sequence[_Own]) -> _Gaps:
         gradient_gaps.append(apart / size.clamp(min=1e-30))
     # Tensors keep a NaN through max, where Python's max may lose it.
     return float(torch.stack(value_gaps).max()), float(torch.stack(gradient_gaps).max())
-
-
-def _gradient(logprobs: Tensor, model: nn.Module) -> list[Tensor]:
-    """Gradient of a sum with alternating, uneven weights: an error in any one token shows."""
-    weights = torch.linspace(-1.0, 1.3, logprobs.shape[0], dtype=logprobs.dtype, device=logprobs.device).cos()
-    inputs = list(_first_weights(model))
-    gradients = torch.autograd.grad((logprobs * weights).sum(), inputs, allow_unused=True)
-    return [torch.zeros_like(each) if g is None else g for each, g in zip(inputs, gradients, strict=True)]
-
-
-def _first_weights(model: nn.Module) -> Iterator[Tensor]:
-    """Trainable weights from the bottom up, where every error of the layers above arrives."""
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    room, found = _CHECKED_ELEMENTS, False
-    for weight in trainable:
-        if weight.numel() <= room:
-            found = True
-            room -= weight.numel()
-            yield weight
-    if not found and trainable:
-        yield min(trainable, key=torch.Tensor.numel)

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -21,7 +22,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from prefsmith.config import ModelConfig
-from prefsmith.errors import ConfigError
+from prefsmith.errors import ConfigError, PrefsmithError
+from prefsmith.model.exhausted import in_a_line, is_exhausted
 from prefsmith.model.quantize import (
     Quantization,
     let_files_go,
@@ -79,8 +81,8 @@ def load(config: ModelConfig, *, numbers: bool = True) -> Loaded:
 
 def _shape_of(origin: str, *, trust_remote_code: bool) -> PreTrainedModel:
     """A model as another process has loaded it, without its weights."""
-    config = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code)
-    with torch.device("meta"):
+    with _loading(origin), torch.device("meta"):
+        config = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=trust_remote_code)
     return model.eval()
 
@@ -170,7 +172,7 @@ def load_model(
     """
     require_bitsandbytes(quantize)
     place = find_device(device)
-    try:
+    with _loading(origin):
         config = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code)
         refuse_quantized_files(config, origin)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -182,13 +184,6 @@ def load_model(
             output_loading_info=True,
             **loading(quantize, place),
         )
-    except ConfigError:
-        raise
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        what = f"the model cannot be loaded: {str(error).strip().splitlines()[0]}"
-        raise ConfigError(
-            "model.load", what, where=origin, fix="check the folder, or the hub id and the network"
-        ) from error
     model, info = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
     if getattr(config, "is_encoder_decoder", False):
         raise ConfigError("model.kind", "this is an encoder-decoder, not a causal language model", where=origin)
@@ -207,9 +202,32 @@ def load_model(
     return model.eval()
 
 
+@contextmanager
+def _loading(origin: str) -> Iterator[None]:
+    """What is read and built while the context is open is the model in this folder or of this hub id.
+
+    Raises:
+        ConfigError: it cannot be.
+    """
+    try:
+        yield
+    except PrefsmithError:
+        raise
+    except Exception as error:  # transformers, its validation, a constructor and the hub have errors of many kinds
+        if is_exhausted(error):
+            raise
+        what, fix = f"the model cannot be loaded: {in_a_line(error)}", "check the folder, or the hub id and the network"
+        raise ConfigError("model.load", what, where=origin, fix=fix) from error
+
+
 def stored_dtype(origin: str, *, trust_remote_code: bool) -> torch.dtype:
-    """The precision that a model's configuration says its files have; float32 where it says none."""
-    named = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code).get_text_config().dtype
+    """The precision that a model's configuration says its files have; float32 where it says none.
+
+    Raises:
+        ConfigError: the configuration cannot be read.
+    """
+    with _loading(origin):
+        named = AutoConfig.from_pretrained(origin, trust_remote_code=trust_remote_code).get_text_config().dtype
     dtype = getattr(torch, named, None) if isinstance(named, str) else named
     return dtype if isinstance(dtype, torch.dtype) else torch.float32
 

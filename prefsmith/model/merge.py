@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.files import sync_files, sync_folder
 from prefsmith.model import adapters
+from prefsmith.model.export import save_tokenizer
 from prefsmith.model.score import forget_lengths
 
 Text = Sequence[int]
@@ -122,7 +123,7 @@ def write_merged(
         beside.mkdir()
         cast("nn.Module", model).to(dtype)
         model.save_pretrained(beside)
-        tokenizer.save_pretrained(beside)
+        save_tokenizer(tokenizer, beside)
         (beside / "README.md").write_text(card, encoding="utf-8")
         sync_files(beside)
         beside.rename(out)

@@ -130,7 +130,7 @@ def read_table(path: Path, facts: Mapping[str, object]) -> NatsTable:
     """What `write_table` wrote, verified.
 
     Raises:
-        ValueError: the file is damaged, of another version, or of another model; the message says which.
+        ValueError: the file is damaged, of another version, of another model, or not finite; the message says which.
         FileNotFoundError: there is none.
     """
     try:
@@ -145,6 +145,8 @@ def read_table(path: Path, facts: Mapping[str, object]) -> NatsTable:
         raise ValueError("its numbers are those of another model")
     if columns.keys() != {"keys", "lengths", "nats"} or _digest(columns) != metadata.get("sha256"):
         raise ValueError("its digest is not that of its content")
+    if not bool(columns["nats"].isfinite().all()):
+        raise ValueError("it holds numbers that are not finite")
     table = NatsTable()
     table.put([bytes(row.tolist()) for row in columns["keys"]], columns["lengths"].tolist(), columns["nats"])
     return table

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from prefsmith.model.adapters import unwrapped
 from prefsmith.model.attention import FOREST, no_mask
+from prefsmith.model.body import body_of
 from prefsmith.model.forest import forest, pad, unshare
 from prefsmith.model.head import Head, HeadKind, require_one_vocabulary
 from prefsmith.model.logprobs import Logprobs, ReferenceLogits, Rows, Targets
@@ -96,7 +97,7 @@ class Scorer:
         self.varlen = varlen
         self.path: Path = path
         self.causal: PreTrainedModel = unwrapped(model)
-        self.recomputed = layers_of(self.causal.base_model) if recompute else []
+        self.recomputed = layers_of(body_of(self.causal)) if recompute else []
         if path != "padded":
             self.causal.set_attn_implementation(FOREST)
         first = next(self.causal.parameters())
@@ -245,7 +246,7 @@ class Scorer:
 
     def _packed(self, batch: Batch) -> tuple[Rows, Targets]:
         layout = forest(batch)
-        hidden = self.causal.base_model(
+        hidden = body_of(self.causal)(
             input_ids=batch.ids[None],
             position_ids=layout.positions[None],
             attention_mask=no_mask(batch.ids),
@@ -263,7 +264,7 @@ class Scorer:
             ids, mask = matrix.ids[start : start + step], matrix.mask[start : start + step]
             width = int(mask.sum(1).max())
             forget_lengths(self.causal)
-            full = self.causal.base_model(
+            full = body_of(self.causal)(
                 input_ids=ids[:, :width], attention_mask=mask[:, :width], use_cache=False
             ).last_hidden_state
             parts.append(nn.functional.pad(full, (0, 0, 0, matrix.ids.shape[1] - width)).flatten(0, 1))

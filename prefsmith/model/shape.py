@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from prefsmith.errors import ConfigError
+from prefsmith.model.body import body_of
 from prefsmith.model.load import quiet
 from prefsmith.model.numberless import on_no_device
 
@@ -81,11 +82,7 @@ class Shape:
         """What each layer is, as far as the configuration and the shapes of its weights tell."""
         model = on_no_device(lambda: self.at(self.depth))
         named = next(
-            (
-                each
-                for each in model.base_model.modules()
-                if isinstance(each, nn.ModuleList) and len(each) == self.depth
-            ),
+            (each for each in body_of(model).modules() if isinstance(each, nn.ModuleList) and len(each) == self.depth),
             None,
         )
         if named is None:

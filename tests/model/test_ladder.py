@@ -4,14 +4,20 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import encoded_groups
+from tiny import encoded_groups, tiny_llama
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from prefsmith.data.pack import pack
-from prefsmith.errors import ConfigError
+from prefsmith.errors import ConfigError, TrainingError
 from prefsmith.model import blocks, thicket
+from prefsmith.model import logprobs as logprobs_module
 from prefsmith.model.attention import FOREST
+from prefsmith.model.body import body_of
+from prefsmith.model.forest import unshare
 from prefsmith.model.ladder import choose_path
+from prefsmith.model.own_forward import own_numbers
 from prefsmith.model.score import PATHS, Scorer
+from prefsmith.train.peak import ones, peak_bytes
 
 
 @pytest.mark.parametrize("name", ["llama", "qwen2", "gemma3", "gpt2", "cohere", "opt", "llama_lora"])
@@ -174,3 +180,92 @@ def test_generation_is_what_it_was_before_the_forest(build, probe, name):
     Scorer(model, "shared").token_nats(probe)
     assert model.config._attn_implementation == FOREST
     assert torch.equal(model.generate(**asked), before)
+
+
+STUMBLES = [RuntimeError("mat1 and mat2"), ValueError("not so many"), IndexError("beyond"), AttributeError("no part")]
+
+
+@pytest.mark.parametrize("error", STUMBLES, ids=lambda each: type(each).__name__)
+def test_a_path_on_which_the_model_stumbles_is_passed_by_with_the_reason(build, probe, monkeypatch, error):
+    def stumble(*_args):
+        raise error
+
+    monkeypatch.setattr(Scorer, "_packed", stumble)
+    scorer, choice = choose_path(build("llama"), [probe])
+    assert scorer.path == "padded"
+    assert choice.why == f"shared: {error}; packed: {error}"
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("path", ["_packed", "_padded"])
+def test_memory_that_runs_out_in_the_check_is_told_as_such(build, probe, monkeypatch, path, recompute):
+    """No other path takes less, and no token budget makes the longest row shorter."""
+
+    def full(*_args):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    monkeypatch.setattr(Scorer, path, full)
+    with pytest.raises(TrainingError, match="while paths were compared on the longest row") as caught:
+        choose_path(build("llama"), [probe], wanted="auto" if path == "_packed" else "padded", recompute=recompute)
+    assert caught.value.code == "train.memory"
+    assert ("train.activation_checkpointing=true" in caught.value.fix) == (not recompute)
+    assert "train.token_budget changes nothing" in caught.value.fix
+    assert probe.sources[0] in caught.value.where
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_the_check_takes_about_the_memory_of_the_longest_row_in_training(recompute):
+    """Many answers to a long prompt, many layers: what the model's own forward keeps of one is no more than that."""
+    model = tiny_llama(num_hidden_layers=12)
+    row = pack(encoded_groups(1, completions=6, prompt=(80, 80), answer=(10, 11)))
+    Scorer(model, "shared").accumulate(row, ones)  # what is kept of a layout is made here, on neither side's account
+    chosen = []
+    check = peak_bytes(lambda: chosen.append(choose_path(model, [row], recompute=recompute)[0]), torch.device("cpu"))
+    policy = chosen[0]
+    policy.accumulate(row, ones)
+    training = peak_bytes(lambda: policy.accumulate(row, ones), torch.device("cpu"))
+    assert (policy.path, bool(policy.recomputed)) == ("shared", recompute)
+    assert check < 2 * training
+
+
+@pytest.mark.parametrize("name", ["llama", "llama_lora", "gpt2", "mamba"])
+def test_in_pieces_and_run_twice_the_models_own_numbers_are_the_same(build, probe, name, monkeypatch):
+    """Against one graph of everything, written down plainly."""
+    model = build(name)
+    alone = unshare(probe)
+    values = []
+    for (start, _), (_, _, end) in zip(alone.prompts.tolist(), alone.completions.tolist(), strict=True):
+        ids, scored = alone.ids[start:end], alone.scored[start:end]
+        logprobs = model(input_ids=ids[None], use_cache=False).logits[0, :-1].log_softmax(-1)
+        values.append(logprobs.gather(1, ids[1:, None])[:, 0][scored[1:]])
+    whole = torch.cat(values)
+    weights = torch.linspace(-1.0, 1.3, len(whole)).cos()
+    inputs = [each for each in model.parameters() if each.requires_grad]
+    expected = torch.autograd.grad((whole * weights).sum(), inputs)
+    monkeypatch.setattr(logprobs_module, "CHUNK_ELEMENTS", 2 * 40)  # two rows of logits at a time
+    for recompute in (False, True):
+        found, gradient = own_numbers(model, probe, recompute=recompute)
+        torch.testing.assert_close(found, whole.detach(), rtol=0, atol=1e-5)
+        for one, other in zip(gradient, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+ODD = {
+    "llama4_text": {"num_local_experts": 2, "intermediate_size_mlp": 48, "head_dim": 8},
+    "electra": {"is_decoder": True, "embedding_size": 16},
+}
+
+
+@pytest.mark.parametrize(("kind", "head"), [("llama4_text", "plain head"), ("electra", "the model's own head")])
+def test_a_prefix_that_names_nothing_and_a_head_behind_a_projection_are_run(probe, kind, head):
+    sizes = {"vocab_size": 40, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 4, "max_position_embeddings": 64, "pad_token_id": 0}
+    config = AutoConfig.for_model(kind, **sizes, **ODD[kind])
+    scorer, _ = choose_path(AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval(), [probe])
+    assert scorer.head.describe() == head
+
+
+def test_a_model_without_a_body_is_refused():
+    with pytest.raises(ConfigError, match="does not say which of its parts") as caught:
+        body_of(torch.nn.Linear(2, 2))
+    assert caught.value.code == "model.kind"

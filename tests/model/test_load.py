@@ -152,6 +152,43 @@ def test_a_device_that_is_not_there(folder, device):
     assert repr(device) in error.what
 
 
+BAD = [
+    {"hidden_size": "abc"},
+    {"num_attention_heads": 0},
+    {"num_hidden_layers": None},
+    {"pad_token_id": 99999},
+    {"rope_parameters": "x"},
+]
+
+
+@pytest.mark.parametrize("numbers", [True, False])
+@pytest.mark.parametrize("bad", BAD, ids=lambda each: next(iter(each)))
+def test_a_configuration_over_which_transformers_stumbles_in_any_way_is_refused(folder, bad, numbers):
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, **bad}))
+    with pytest.raises(ConfigError) as caught:
+        load.load(ModelConfig(path=str(folder), device="cpu"), numbers=numbers)
+    assert (caught.value.code, caught.value.where) == ("model.load", str(folder))
+    assert not caught.value.what.endswith(":")
+
+
+def test_generation_settings_and_a_stored_precision_that_cannot_be_read_are_refused(folder):
+    (folder / "generation_config.json").write_text("[]")
+    assert refused(folder).code == "model.load"
+    (folder / "config.json").write_text('{"model_type": "llama", "hidden_size": "wide"}')
+    with pytest.raises(ConfigError, match="hidden_size"):
+        load.stored_dtype(str(folder), trust_remote_code=False)
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_model(folder, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    monkeypatch.setattr(load.AutoModelForCausalLM, "from_pretrained", full)
+    with pytest.raises(RuntimeError, match="can't allocate"):
+        load.load(ModelConfig(path=str(folder), device="cpu"))
+
+
 def test_the_digest_changes_with_one_weight_and_not_with_a_reload(folder):
     config = ModelConfig(path=str(folder), device="cpu")
     first, second = load.load(config).model, load.load(config).model

@@ -1,5 +1,7 @@
 """The table of log-probabilities and its file: found by what a completion is, trusted only if nothing changed."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -105,6 +107,13 @@ def test_a_file_that_changed_is_not_read(tmp_path, harm, message):
     harm(path)
     with pytest.raises(ValueError, match=message):
         read_table(path, FACTS)
+
+
+@pytest.mark.parametrize("number", [math.nan, -math.inf])
+def test_a_file_with_a_number_that_is_not_finite_is_not_read(tmp_path, number):
+    write_table(tmp_path / "table", table((A, [-1.0]), (B, [-2.0, number])), FACTS)
+    with pytest.raises(ValueError, match="not finite"):
+        read_table(tmp_path / "table", FACTS)
 
 
 def test_numbers_of_another_model_are_not_read(tmp_path):

@@ -8,7 +8,7 @@ from tiny import save_model, tiny_llama, word_tokenizer
 
 from prefsmith.config import AdapterConfig, ModelConfig, ReferenceConfig
 from prefsmith.errors import ConfigError
-from prefsmith.model import adapters
+from prefsmith.model import adapters, cached
 from prefsmith.model.attention import FOREST
 from prefsmith.model.reference import make_reference
 from prefsmith.model.score import Frozen, Scorer
@@ -123,3 +123,15 @@ def test_dropout_is_back_after_a_failure(probe, monkeypatch):
 def test_the_reference_of_a_forest_policy_runs_the_forest(probe):
     reference, _ = make(Scorer(tiny_llama(), "shared"), probe)
     assert reference.scorer.causal.config._attn_implementation == FOREST
+
+
+def test_what_a_version_of_prefsmith_computed_is_not_the_next_ones(build, monkeypatch):
+    """A mended kernel or layout gives other numbers of the same weights."""
+    reference = cached.CachedReference(Frozen(Scorer(build("llama"), "shared")), lambda: None)
+    before = reference.facts("abc")
+    assert before["prefsmith"] and "bitsandbytes" not in before
+    monkeypatch.setattr(cached, "NUMBERS", cached.NUMBERS + 1)
+    assert reference.facts("abc") != before
+    numbered = reference.facts("abc")
+    monkeypatch.setattr(cached, "version", lambda name: "9.9")
+    assert reference.facts("abc")["prefsmith"] == "9.9" != numbered["prefsmith"]

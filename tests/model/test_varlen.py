@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from prefsmith.errors import TrainingError
 from prefsmith.model import forest, ladder, varlen
 from prefsmith.model.attention import forest_attention
 from prefsmith.model.ladder import choose_path
@@ -238,7 +239,7 @@ def test_where_the_kernel_is_wrong_or_missing_the_path_goes_on_without_and_says_
 
 
 def test_memory_that_runs_out_is_no_reason_for_another_kernel(monkeypatch, build, probe):
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(TrainingError, match="memory ran out while paths were compared"):
         choose(monkeypatch, build, probe, raising(torch.OutOfMemoryError("out of memory")))
 
 
