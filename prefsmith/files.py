@@ -1,9 +1,10 @@
 """Files that are on the disk when a function returns, and what they hold: flush, sync, rename, sync the folder."""
 
 import hashlib
+import json
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 _OF_A_MODEL = (".safetensors", ".bin", ".json", ".model", ".jinja", ".txt", ".py")
@@ -38,6 +39,14 @@ def digest_of_files(paths: Iterable[Path]) -> str:
 def model_files(folder: Path) -> list[Path]:
     """The files of a model's or an adapter's folder that decide what it answers, by name."""
     return [path for path in sorted(folder.iterdir()) if path.suffix in _OF_A_MODEL and path.is_file()]
+
+
+def json_row(row: Mapping[str, object]) -> bytes:
+    """A row as JSON in UTF-8, on one line without its end; with escapes where a text has half a character."""
+    try:
+        return json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(row).encode()
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -6,7 +6,7 @@ evidence (who said what); comparisons and ratings are labels (what a loss reads)
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -113,7 +113,8 @@ class Vote:
         right: index of the completion shown second.
         verdict: which was better; `invalid` where the annotator gave no usable answer.
         annotator: who.
-        order: which of the two presentations this was, where both were asked.
+        order: 0 where the completion with the lower index was shown first, 1 where the other was; None where that is
+            not known or nothing was shown. Where it is given, `left` and `right` say the same.
         seconds: how long the annotator took.
     """
 
@@ -123,6 +124,11 @@ class Vote:
     annotator: str
     order: int | None = None
     seconds: float | None = None
+
+    def turned(self) -> "Vote":
+        """The same where the two completions have changed places; what was shown first stays what was shown first."""
+        order = None if self.order is None else 1 - self.order
+        return replace(self, left=self.right, right=self.left, order=order)
 
 
 @dataclass(frozen=True, slots=True)

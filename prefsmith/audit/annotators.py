@@ -1,6 +1,7 @@
 """Each annotator beside the majority of the others: who votes like a coin, and who the wrong way round.
 
-Only votes for a side count, where the others' majority is a side too, so that a coin is right in one half.
+Only votes for a side count, where the others' majority is a side too, so that a coin is right in one half. Whoever was
+shown a pair both ways has one vote on it in total, among the others too, and is none of the others.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from prefsmith.audit.ballot import LABELS, NONE, TIE, Ballot, majority
+from prefsmith.audit.ballot import NONE, TIE, Ballot, Seats, majority
 from prefsmith.audit.decided import PROGRAM
 from prefsmith.audit.effects import Estimate
 from prefsmith.audit.finding import EXAMPLES, Example, Finding
@@ -20,6 +21,8 @@ LEAST = 10
 SHOWN = 60
 """Annotators in the table: the least reliable ones."""
 COIN = 0.5
+_DIGITS = 9
+"""Of sums of thirds that are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,9 @@ class Reliability:
                 "verdict": self.verdict}  # fmt: skip
 
 
-def annotators(ballot: Ballot, counts: np.ndarray) -> Iterator[Finding]:
+def annotators(ballot: Ballot, seats: Seats) -> Iterator[Finding]:
     """One finding about all of them; nothing where no one can be set beside others."""
-    found = reliabilities(ballot, counts)
+    found = reliabilities(ballot, seats)
     if not found:
         return
     coins = [each for each in found if each.verdict == "at chance"]
@@ -81,18 +84,19 @@ def annotators(ballot: Ballot, counts: np.ndarray) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def reliabilities(ballot: Ballot, counts: np.ndarray) -> list[Reliability]:
+def reliabilities(ballot: Ballot, seats: Seats) -> list[Reliability]:
     """Those with enough votes, the least reliable first.
 
     Args:
         ballot: all votes.
-        counts: of the voices, by pair and label; an annotator's own vote is taken out of it.
+        seats: what each annotator said of each pair; its own is taken out of what the pair's voices say.
     """
-    others = counts[ballot.pair] - np.eye(len(LABELS), dtype=np.int64)[ballot.verdict] * ballot.voices[:, None]
-    said = majority(others)
-    judged = (ballot.verdict != TIE) & (said != TIE) & (said != NONE)
-    hits = np.bincount(ballot.annotator[judged & (said == ballot.verdict)], minlength=len(ballot.names))
-    n = np.bincount(ballot.annotator[judged], minlength=len(ballot.names))
+    others = seats.shares(ballot.pairs)[seats.pair] - seats.said * seats.voice[:, None]
+    most = majority(others.round(_DIGITS))
+    judged = np.flatnonzero((most != TIE) & (most != NONE))
+    said, who = seats.said[judged], seats.annotator[judged]
+    hits = np.bincount(who, said[np.arange(len(judged)), most[judged]], len(ballot.names))
+    n = np.bincount(who, said[:, :TIE].sum(axis=1), len(ballot.names))
     enough = np.flatnonzero(n >= LEAST)
     if not len(enough):
         return []
@@ -101,14 +105,14 @@ def reliabilities(ballot: Ballot, counts: np.ndarray) -> list[Reliability]:
     programs = ballot.programs
     found: list[Reliability] = []
     for place in enough:
-        own, told = wilson(int(hits[place]), int(n[place])), wilson(int(hits[place]), int(n[place]), z)
+        own, told = wilson(float(hits[place]), float(n[place])), wilson(float(hits[place]), float(n[place]), z)
         verdict = "reversed" if told.high < COIN else "at chance" if told.low <= COIN and told.high < usual else ""
         found.append(
             Reliability(
                 name=ballot.names[place].removeprefix(PROGRAM),
                 program=bool(programs[place]),
-                share=Estimate(own.value, own.low, own.high, int(n[place])),
-                told=Estimate(told.value, told.low, told.high, int(n[place])),
+                share=Estimate(own.value, own.low, own.high, round(n[place])),
+                told=Estimate(told.value, told.low, told.high, round(n[place])),
                 verdict=verdict,
             )
         )

@@ -24,14 +24,15 @@ class AuditedFile:
         part: what its rows are for.
         first: number of its first usable row over all files.
         groups: its usable rows.
-        rows: how many stand in the file: usable ones and refused ones.
+        rows: how many stand in the file and were read: usable ones and refused ones. Of votes, several may make one
+            group, or one several.
         refused: those that the reader refuses, with reasons.
         codes: how many were refused, by code.
         notes: what was done to rows as they were read, and how often.
-        places: of notes that keep them, where the first ones were.
+        places: of notes that keep them, the first ones.
         recognised: what the rows were taken for.
         digest: of what is in the file.
-        voted: whether its rows hold votes of several annotators, whose share is the label.
+        voted: whether the share of its votes is the label of a row.
     """
 
     name: str
@@ -42,7 +43,7 @@ class AuditedFile:
     refused: RefusedRows
     codes: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
-    places: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    places: Mapping[str, Sequence[Example]] = field(default_factory=dict)
     recognised: str = ""
     digest: Mapping[str, str] = field(default_factory=dict)
     voted: bool = False

@@ -16,7 +16,7 @@ from prefsmith.audit.decided import Sides, decided
 from prefsmith.audit.effects import in_order
 from prefsmith.audit.finding import Finding
 from prefsmith.audit.leanings import Compared, leanings
-from prefsmith.audit.places import Placed, position
+from prefsmith.audit.places import Placed, places_are_columns, position
 from prefsmith.audit.sources import Matches, sources
 from prefsmith.audit.surface import NAMES, surface
 from prefsmith.data.split import prompt_digest
@@ -35,8 +35,10 @@ class Seen:
         worse: of the other.
         row: the pair's row, counted from the first of these.
         prompt: digest of its prompt.
-        first: whether the better side was shown first: 1 or 0, -1 where it is not known.
-        votes: of each annotator, for the first place (1) and for the second (0).
+        first: whether the better side was shown first, if a vote without an order was given with the answers as they
+            stand in the file: 1 or 0, -1 where it is not known.
+        ordered: the same, by votes that say their order alone.
+        votes: of each annotator, for the first place (1) and for the second (0); and whether they say their order.
         matches: how often who beat whom.
     """
 
@@ -45,7 +47,8 @@ class Seen:
     row: Int[np.ndarray, " pair"]
     prompt: UInt64[np.ndarray, " pair"]
     first: Int8[np.ndarray, " pair"]
-    votes: Counter[tuple[str, int]]
+    ordered: Int8[np.ndarray, " pair"]
+    votes: Counter[tuple[str, int, bool]]
     matches: Matches
 
 
@@ -68,10 +71,16 @@ class Biased:
         rows: list[int] = []
         prompts: list[bytes] = []
         first: list[int] = []
-        votes: Counter[tuple[str, int]] = Counter()
+        ordered: list[int] = []
+        votes: Counter[tuple[str, int, bool]] = Counter()
         matches: Matches = Counter()
         for row, group in enumerate(groups):
-            votes.update((vote.annotator, int(vote.verdict == "left")) for vote in group.votes if _names_a_side(vote))
+            votes.update(
+                (vote.annotator, int(vote.verdict == "left"), vote.order is not None)
+                for vote in group.votes
+                if _names_a_side(vote)
+            )
+            told = [vote for vote in group.votes if vote.order is not None]
             pairs = decided(group)
             texts = {side: group.completions[side].content for pair in pairs for side in pair}
             seen = {side: surface(text) for side, text in texts.items()}
@@ -83,6 +92,7 @@ class Biased:
                 rows.append(row)
                 prompts.append(digest)
                 first.append(_place(group.votes, sides))
+                ordered.append(_place(told, sides))
                 winner, loser = (group.completions[side].writer for side in sides)
                 if winner is not None and loser is not None and winner != loser:
                     matches[winner, loser] += 1
@@ -92,6 +102,7 @@ class Biased:
             row=np.array(rows, dtype=np.int64),
             prompt=np.frombuffer(b"".join(prompts), dtype=np.uint64),
             first=np.array(first, dtype=np.int8),
+            ordered=np.array(ordered, dtype=np.int8),
             votes=votes,
             matches=matches,
         )
@@ -105,7 +116,7 @@ class Biased:
         starts = [start for start, own in zip(data.blocks, training, strict=False) if own]
         if not used:
             return
-        first = np.concatenate([block.first for block in used])
+        columns = [places_are_columns(data.file_of(start)) for start in starts]
         prompt = in_order(np.concatenate([block.prompt for block in used]))
         better = np.concatenate([block.better for block in used])
         known = ~np.isnan(better[:, 0])
@@ -115,7 +126,11 @@ class Biased:
             yield from leanings(
                 Compared(better[known], worse[known], in_order(prompt[known]), rows[known]), data, self.seed
             )
-        placed = Placed(first, prompt, sum((block.votes for block in used), Counter[tuple[str, int]]()))
+        placed = Placed(
+            np.concatenate([b.first if known else b.ordered for b, known in zip(used, columns, strict=True)]),
+            prompt,
+            _votes(used, columns),
+        )
         yield from position(placed, data)
         yield from sources(sum((block.matches for block in used), Counter[tuple[str, str]]()))
 
@@ -131,6 +146,16 @@ def _training_blocks(data: Audited) -> Bool[np.ndarray, " block"]:
 
 def _table(rows: list[tuple[float, ...]]) -> np.ndarray:
     return np.array(rows, dtype=np.float32).reshape(-1, len(NAMES))
+
+
+def _votes(blocks: Sequence[Seen], columns: Sequence[bool]) -> Counter[tuple[str, int]]:
+    """Votes whose places are known."""
+    found: Counter[tuple[str, int]] = Counter()
+    for block, known in zip(blocks, columns, strict=True):
+        for (annotator, place, ordered), count in block.votes.items():
+            if known or ordered:
+                found[annotator, place] += count
+    return found
 
 
 def _names_a_side(vote: Vote) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from prefsmith.audit.audited import Audited, AuditedFile
 from prefsmith.audit.finding import EXAMPLES, Example, Finding, Proposal
+from prefsmith.audit.judged import UNREAD
 from prefsmith.audit.texts import has_texts, prompt_text
 from prefsmith.data.excerpt import excerpt
 from prefsmith.records import Completion, Group
@@ -34,8 +35,11 @@ _REFUSED = {
     "data.scores": ("label", "A label is none"),
     "data.ranking": ("ranking", "A list of answers is not as it should be"),
 }
+_VOTES = ("votes", "The votes of a row cannot be read")  # codes votes.…
+_ELSE = ("refused", "A row cannot be used")
 _STOPS = "training stops at the first of these rows, or with data.skip_bad=true goes on without them"
-_LEAVE = "mend the rows, or leave them out: data.audit=audit.yaml does, and counts them"
+_READING_VOTES = "eval agreement and label aggregate stop at the first of these rows, or with --skip-bad leave them out"
+_LEAVE = "mend the rows, or leave them out"
 # What the readers of votes say they did, where it is a fault of the file.
 _NOT_TEXT = "answers that are JSON values and not texts"
 _NO_SIDE = "that name no side"
@@ -254,17 +258,23 @@ def _refused(data: Audited) -> Iterator[Finding]:
     own = [file for file in data.files if file.part != "other"]
     for file in own:
         for code, count in file.codes.items():
-            name, _ = _REFUSED.get(code, ("refused", ""))
+            name, _ = _kind(code)
             counts[name] = counts.get(name, 0) + count
     if not counts:
         return
     examples, sources = _refused_examples(data)
-    titles = {**dict(_REFUSED.values()), "refused": "A row cannot be used"}
+    titles = dict([*_REFUSED.values(), _VOTES, _ELSE])
     for name, count in counts.items():
+        effect = _READING_VOTES if name == _VOTES[0] else _STOPS
         yield Finding(
             "broken", f"broken.{name}", "error", titles[name], count, sum(file.rows for file in own), "rows",
-            _STOPS, _LEAVE, tuple(examples.get(name, ())), {}, Proposal.leave_out_refused(sources.get(name, ())),
+            effect, _LEAVE, tuple(examples.get(name, ())), {}, Proposal.leave_out_refused(sources.get(name, ())),
         )  # fmt: skip
+
+
+def _kind(code: str) -> tuple[str, str]:
+    """The kind of finding that a row refused with a code is, and what is seen."""
+    return _REFUSED.get(code, _VOTES if code.startswith("votes.") else _ELSE)
 
 
 def _refused_examples(data: Audited) -> tuple[dict[str, list[Example]], dict[str, list[tuple[int, str]]]]:
@@ -273,7 +283,7 @@ def _refused_examples(data: Audited) -> tuple[dict[str, list[Example]], dict[str
     sources: dict[str, list[tuple[int, str]]] = {}
     for number, file in enumerate(data.files):
         for entry in file.refused if file.part != "other" else ():
-            name, _ = _REFUSED.get(str(entry["code"]), ("refused", ""))
+            name, _ = _kind(str(entry["code"]))
             sources.setdefault(name, []).append((number, str(entry["where"])))
             shown = examples.setdefault(name, [])
             if len(shown) < EXAMPLES:
@@ -283,7 +293,7 @@ def _refused_examples(data: Audited) -> tuple[dict[str, list[Example]], dict[str
 
 def _noted(data: Audited) -> Iterator[Finding]:
     """Faults that readers of votes pass and count."""
-    for file in data.files:
+    for file in (file for file in data.files if file.part != "other"):
         for note, count in file.notes.items():
             if note.startswith(_NOT_TEXT):
                 effect = "what the annotators saw is not known, so there is nothing to train on"
@@ -293,14 +303,18 @@ def _noted(data: Audited) -> Iterator[Finding]:
                 who = excerpt(note.removeprefix("verdicts of ").partition(" that")[0], 60)
                 title = f"Verdicts of {who} name no side"
                 yield _note(file, note, count, "verdict", "warning", title, "votes", effect)
+            elif note == UNREAD:
+                effect = "training does not read them; nobody's agreement is known there"
+                title = "Votes beside a label cannot be read"
+                yield _note(file, note, count, "votes_beside", "warning", title, "rows", effect)
 
 
 def _note(
     file: AuditedFile, note: str, count: int, name: str, severity: str, title: str, unit: str, effect: str
 ) -> Finding:
-    of = len(file.groups) * 2 if unit == "answers" else sum(len(group.votes) for group in file.groups)
-    places = file.places.get(note, ())[:EXAMPLES]
-    examples = tuple(Example(place.split(" ")[0], excerpt(place, 160)) for place in places)
+    of = {"answers": 2 * len(file.groups), "rows": file.rows}.get(unit)
+    of = sum(len(group.votes) for group in file.groups) if of is None else of
+    examples = tuple(Example(each.where, excerpt(each.text, 160)) for each in file.places.get(note, ())[:EXAMPLES])
     return Finding(
         "broken", f"broken.{name}", "error" if severity == "error" else "warning", title, count, of, unit, effect,
         "write the answers and verdicts as texts where the file is made", examples,

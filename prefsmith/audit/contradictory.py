@@ -12,6 +12,7 @@ from prefsmith.audit.texts import completion_text, digest, prompt_text, verdicts
 from prefsmith.data.excerpt import excerpt
 from prefsmith.records import Group
 
+_MINORITY = "audit.yaml leaves the minority out, and both where there is none"
 _VERDICTS = np.dtype(
     [("row", "i8"), ("prompt", "u8"), ("better", "u8"), ("worse", "u8"), ("tie", "?"), ("listed", "?")]
 )
@@ -36,7 +37,7 @@ class Labels:
     ratings: np.ndarray
     equal: np.ndarray
     against: np.ndarray
-    scored: int
+    scored: np.ndarray
 
 
 class Contradictory:
@@ -62,7 +63,7 @@ class Contradictory:
                 rated.append((row, prompt, names[rating.completion], (rating.value > 0.5) - (rating.value < 0.5)))
         return Labels(
             len(groups), np.array(compared, _VERDICTS), np.array(rated, _RATED), _sorted(equal), _sorted(against),
-            len(scored),
+            _sorted(scored),
         )  # fmt: skip
 
     def findings(self, blocks: Sequence[Labels], data: Audited) -> Iterator[Finding]:
@@ -79,7 +80,7 @@ class Contradictory:
             yield from _both_sides(pairs, data)
         if len(rated):
             yield from _rated_both_ways(rated, data)
-        scored = sum(block.scored for block in blocks)
+        scored = len(_numbered([block.scored for block in blocks], data, kept))
         equal = _numbered([block.equal for block in blocks], data, kept)
         against = _numbered([block.against for block in blocks], data, kept)
         if len(equal):
@@ -136,9 +137,8 @@ def _both_ways(pairs: Pairs, data: Audited) -> Iterator[Finding]:
         "contradictory", "contradictory.both_ways", "warning", "The same pair is labelled both ways", len(rows),
         len(np.unique(pairs.told["row"])), "rows",
         "the labels pull against each other: the pair is learned as an even chance, at the cost of its steps",
-        "keep one row for the pair with the share of its labels as prob; audit.yaml leaves the minority out, and both "
-        "where there is none",
-        _pair_examples(pairs, reversed_, data), numbers, Proposal.drop(pairs.told["row"][minority]),
+        "keep one row for the pair with the share of its labels as prob",
+        _pair_examples(pairs, reversed_, data), numbers, Proposal.drop(pairs.told["row"][minority], _MINORITY),
     )  # fmt: skip
 
 
@@ -218,8 +218,8 @@ def _rated_both_ways(rated: np.ndarray, data: Audited) -> Iterator[Finding]:
     yield Finding(
         "contradictory", "contradictory.rated_both_ways", "warning",
         "A completion is desirable here and undesirable there", int(both.sum()), len(rated), "rows",
-        "the labels pull against each other and cancel", "keep one row for each; audit.yaml leaves the minority out, "
-        "and both where there is none", data.examples(rated["row"][both]), {}, Proposal.drop(minority),
+        "the labels pull against each other and cancel", "keep one row for each",
+        data.examples(rated["row"][both]), {}, Proposal.drop(minority, _MINORITY),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64, Int
 from prefsmith.audit.audited import Audited
 from prefsmith.audit.decided import voted
 from prefsmith.audit.effects import Estimate, in_order, share, standardised
-from prefsmith.audit.finding import EXAMPLES, Finding, Proposal
+from prefsmith.audit.finding import EXAMPLES, HALF, HALVED, Finding, Proposal
 from prefsmith.stats import Z95
 
 KIND = "fit"
@@ -23,8 +23,6 @@ FAR = 1.0
 """Nats per token that chosen answers are less likely than the model's own, from which they are said to be far."""
 UNSURE = 2 / 3
 """Share of a pair's votes up to which its majority is in doubt."""
-HALVED = 0.5
-"""Weight that is proposed for pairs that votes and the model both doubt."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 PerPair = Float64[np.ndarray, " pair"]
@@ -199,11 +197,11 @@ def _doubted(fit: Fit, implicit: PerPair, data: Audited, about: Mapping[str, obj
         kind=KIND, code="fit.doubted", severity="note", title="Pairs that votes and the trained model both doubt",
         count=len(pairs), of=int(with_votes.sum()), unit="sampled pairs with votes",
         effect="their labels are the likeliest to be wrong" if len(pairs) else "",
-        cure="let them count half (audit.yaml proposes it), or ask again" if len(pairs) else "nothing has to be done",
+        cure="let them count half, or ask again" if len(pairs) else "nothing has to be done",
         examples=tuple(data.example(int(fit.row[pair]), f"implicit margin {implicit[pair]:+.2f} nats")
                        for pair in pairs[np.argsort(implicit[pairs], kind="stable")][:EXAMPLES]),
         numbers={**about, "unsure": int((with_votes & unsure).sum()), "implicit_margin": _spread(implicit)},
-        proposal=Proposal.weigh(np.unique(fit.row[pairs]), HALVED) if len(pairs) else None,
+        proposal=Proposal.weigh(np.unique(fit.row[pairs]), HALVED, HALF) if len(pairs) else None,
     )  # fmt: skip
 
 

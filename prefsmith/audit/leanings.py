@@ -9,8 +9,9 @@ from jaxtyping import Float32, Int
 
 from prefsmith.audit.audited import Audited
 from prefsmith.audit.effects import Estimate, in_order, share, standardised
-from prefsmith.audit.finding import EXAMPLES, Finding, Severity
+from prefsmith.audit.finding import EXAMPLES, Finding
 from prefsmith.audit.probe import Probe, probe
+from prefsmith.audit.severity import Severity
 from prefsmith.audit.surface import LENGTHS, NAMES, REFUSAL
 
 ROOM = 0.1

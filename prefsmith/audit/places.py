@@ -117,6 +117,13 @@ def _annotators(votes: Counter[tuple[str, int]]) -> list[OfPlaces]:
     return sorted(found, key=lambda each: -abs(each.first / each.share.n - 0.5))
 
 
+def places_are_columns(file: AuditedFile) -> bool:
+    """Whether votes that say no order were given with the answers as they stand: the chosen side stands first in any
+    file of `chosen` and `rejected`, whatever was shown first.
+    """
+    return file.recognised != "judgements (labels)"
+
+
 def _of_columns(data: Audited) -> tuple[int, int]:
     """How often the first and the second of two columns won, in training files whose winner is another column."""
     first = second = 0

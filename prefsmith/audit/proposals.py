@@ -13,6 +13,8 @@ from prefsmith.data.audited import AuditYaml, Entry, FileEntry, in_ranges, key_o
 MOST_LEFT_OUT = 0.5
 """Share of a part's rows above which leaving them out is no proposal: then the file is to be mended, or is meant so."""
 
+_DOES_NOT = "audit.yaml does not propose it, since more than half of the rows would go"
+
 HEAD = """\
 # What an audit proposes. Training applies it: data.audit=<this file>.
 # Each entry multiplies the weight of its rows; 0 leaves them out. Delete or change what you do not want.
@@ -33,9 +35,14 @@ def proposed(findings: Sequence[Finding], data: Audited) -> AuditYaml:
 
 
 def within_reason(findings: Sequence[Finding], data: Audited) -> list[Finding]:
-    """The findings, without proposals that would leave out most of the rows to train on or to evaluate on."""
+    """The findings, without proposals that would leave out most of the rows to train on or to evaluate on.
+
+    The cures of such findings say so.
+    """
     return [
-        replace(each, proposal=None) if each.proposal is not None and _is_too_much(each.proposal, data) else each
+        replace(each, proposal=None, cure=f"{each.cure}; {_DOES_NOT}")
+        if each.proposal is not None and _is_too_much(each.proposal, data)
+        else each
         for each in findings
     ]
 

@@ -2,24 +2,25 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 
 from prefsmith.audit.audited import AuditedFile, Part
-from prefsmith.audit.decided import PROGRAM, in_order, voices
+from prefsmith.audit.finding import Example
+from prefsmith.audit.judged import Beside, labelled, noted, without_texts
+from prefsmith.data import schema
 from prefsmith.data.collect import Source
-from prefsmith.data.containers import Container
 from prefsmith.data.groups import Reading, stream_groups
-from prefsmith.data.prompts import read_prompts
+from prefsmith.data.prompts import stream_prompts
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.rows import Row
 from prefsmith.data.rowstore import FirstPlaces, RowStore
 from prefsmith.data.spool import Spool
 from prefsmith.data.votes.forms import recognise
-from prefsmith.data.votes.judgements import JudgedPair, Role
 from prefsmith.data.votes.read import read_judgements
 from prefsmith.data.votes.texts import Texts
 from prefsmith.errors import DataError
-from prefsmith.records import Comparison, Completion, Group, Vote
+from prefsmith.records import Group
 
 UNREADABLE = ("data.column", "data.winner")
 """What is said of a first row that the readers of training do not know; it may be one of judgements."""
@@ -61,9 +62,8 @@ class FileReader:
         self.source = Source.open(name, "eval" if part == "eval" else "train")
         self.rejects = Rejects(skip=True)
         self.store = RowStore(Spool())
-        self._rows, self._notes, self._recognised = 0, Counter[str](), ""
-        self._codes: Counter[str] | None = None
-        self._places: dict[str, tuple[str, ...]] = {}
+        self._rows, self._notes, self._recognised = 0, Counter[str](), "no usable row"
+        self._places: Mapping[str, Sequence[Example]] = {}
         self._voted = False
 
     def groups(self) -> Iterator[Group]:
@@ -73,65 +73,93 @@ class FileReader:
             DataError: the file is damaged, or its first row is of no form that is read.
             ConfigError: `columns` names something we do not know.
         """
-        reading = Reading(self.source.container)
-        if self._is_judged(reading.container, "votes"):  # training has one label of them, an audit looks at each
-            yield from self._judged()
-            return
-        try:
-            for group in self._streamed(reading):
-                self.store.append(group)
-                yield group
-        except DataError as error:
-            if error.code in UNREADABLE and reading.schema is None and self._is_judged(reading.container):
-                yield from self._judged()
+        first = next(iter(self.source.container.rows(Rejects(skip=True))), Row(self.name, {}))
+        judged = _is_judged(first)
+        with_votes = judged and isinstance(first.values.get("votes"), list)
+        if with_votes and not self._is_labelled(first):  # training has one label of them, an audit looks at each
+            try:
+                yield from self._kept(self._judged())
                 return
-            if error.code in UNREADABLE and reading.schema is None and self.part == "other":
-                yield from self._prompts()
+            except DataError as error:
+                if error.code != "votes.none":
+                    raise
+        reading = Reading(self.source.container)
+        beside = Beside.read(self.name, self.how.limit) if with_votes else Beside()
+        try:
+            yield from self._kept(self._streamed(reading, beside))
+        except DataError as error:
+            unknown = error.code in UNREADABLE and reading.schema is None
+            if unknown and (judged or self.part == "other"):
+                yield from self._kept(self._judged() if judged else self._prompts())
                 return
             if error.code != "data.no_rows" or not reading.rows:
                 raise  # a file of which every row is refused is a finding
-        self.source.require_unchanged()
-        self._rows, self._notes = reading.rows, reading.notes
-        self._recognised = reading.schema.describe() if reading.schema is not None else "no usable row"
+            self.source.require_unchanged()
+            self._rows = reading.rows
+            self._recognised = reading.schema.describe() if reading.schema is not None else self._recognised
 
-    def _streamed(self, reading: Reading) -> Iterator[Group]:
-        how = self.how
-        seen = FirstPlaces(self.store)
-        return stream_groups(reading, seen, self.rejects, format=how.format, columns=how.columns, limit=how.limit)
-
-    def _is_judged(self, container: Container, column: str | None = None) -> bool:
-        """Whether the first row holds votes in a form that is read, and this column."""
-        first: Row | None = next(iter(container.rows(Rejects(skip=True))), None)
-        if first is None or (column is not None and not isinstance(first.values.get(column), list)):
-            return False
-        try:
-            return bool(recognise(first))
-        except DataError:
-            return False
-
-    def _judged(self) -> Iterator[Group]:
-        judgements = read_judgements(self.name, skip_bad=True)
-        texts = self.how.texts
-        for pair in judgements.pairs[: self.how.limit]:
-            if pair.names is not None:
-                pair = _named(pair, pair.names) if texts is None else texts.of(pair)
-            group = _labelled(pair, judgements.roles)
+    def _kept(self, groups: Iterator[Group]) -> Iterator[Group]:
+        """Groups that are in `store`, and of which the refused rows are new."""
+        self.rejects = Rejects(skip=True)
+        for group in groups:
             self.store.append(group)
             yield group
+        self.source.require_unchanged()
+
+    def _streamed(self, reading: Reading, beside: Beside) -> Iterator[Group]:
+        """Rows as training reads them, with the votes beside their labels."""
+        how = self.how
+        seen = FirstPlaces(self.store)
+        groups = stream_groups(reading, seen, self.rejects, format=how.format, columns=how.columns, limit=how.limit)
+        yield from map(beside.add, groups)
+        self._rows = reading.rows
+        notes, self._places = beside.noted(self._rows)
+        self._notes = reading.notes + notes
+        judgements, found = beside.judgements, reading.schema
+        self._recognised = f"judgements ({judgements.form})" if judgements else found.describe() if found else ""
+
+    def _is_labelled(self, first: Row) -> bool:
+        """Whether training takes something else as label than the votes of a row."""
+        if self.how.format != "auto" or self.how.columns:
+            return True
+        try:
+            found = schema.recognise(first, "auto", {})
+        except DataError:
+            return False
+        if found.sides is None:
+            return found.format in schema.PAIRS
+        return not found.sides.voted and first.values[found.sides.column] is not None
+
+    def _judged(self) -> Iterator[Group]:
+        """Pairs with their votes, of a file that is read as a whole."""
+        try:
+            judgements = read_judgements(self.name, limit=self.how.limit, rejects=self.rejects)
+        except DataError as error:
+            if error.code != "data.no_rows" or not self.rejects.rows:
+                raise
+            self._rows = len(self.rejects.rows)
+            return
+        texts = self.how.texts
+        for pair in judgements.pairs:
+            pair = texts.of(pair) if texts is not None and pair.names is not None else without_texts(pair)
+            yield labelled(pair, judgements.roles)
         self._rows, self._voted = judgements.rows, True
         self._recognised = f"judgements ({judgements.form})"
-        self.source.require_unchanged()
-        self._codes = Counter(judgements.refused)
-        self._notes = Counter({note.what: note.count for note in judgements.notes})
-        self._places = {note.what: note.places for note in judgements.notes}
+        self._notes, self._places = noted(judgements)
 
     def _prompts(self) -> Iterator[Group]:
         """What is only measured on may have prompts and no answers."""
-        for group in read_prompts(self.name, limit=self.how.limit):
-            self.store.append(group)
-            yield group
-        self.source.require_unchanged()
-        self._rows, self._recognised = len(self.store), "different prompts, without answers"
+        used = 0
+
+        def counted() -> Iterator[Row]:
+            nonlocal used
+            for row in islice(self.source.container.rows(self.rejects), self.how.limit):
+                before = len(self.rejects.rows)
+                yield row
+                used += len(self.rejects.rows) == before
+
+        yield from stream_prompts(counted(), self.rejects)
+        self._rows, self._recognised = used + len(self.rejects.rows), "different prompts, without answers"
 
     def result(self) -> AuditedFile:
         """What was read."""
@@ -142,7 +170,7 @@ class FileReader:
             groups=self.store,
             rows=self._rows,
             refused=self.rejects.rows,
-            codes=self.rejects.counts() if self._codes is None else self._codes,
+            codes=self.rejects.counts(),
             notes=dict(self._notes),
             places=self._places,
             recognised=self._recognised,
@@ -151,25 +179,9 @@ class FileReader:
         )
 
 
-def _named(pair: JudgedPair, names: tuple[str, str]) -> JudgedPair:
-    """A pair whose answers are not in the file: empty texts that are told apart by their names."""
-    completions = tuple(Completion(text="", media=(name,)) for name in names)
-    return replace(pair, group=replace(pair.group, completions=completions))
-
-
-def _labelled(pair: JudgedPair, roles: Mapping[str, Role]) -> Group:
-    """A judged pair with the share of its votes as label; annotators that are programs are marked as such."""
-    group = pair.group
-    votes = tuple(
-        replace(vote, annotator=PROGRAM + vote.annotator) if roles.get(vote.annotator) == "judge" else vote
-        for vote in group.votes
-    )
-    share = share_of(voices(votes))
-    return replace(group, votes=votes, comparisons=() if share is None else (Comparison(0, 1, prob=share),))
-
-
-def share_of(votes: Sequence[Vote]) -> float | None:
-    """The share of usable votes for completion 0 against 1, a tie being half a vote for each; None without any."""
-    counts = Counter(in_order(vote) for vote in votes)
-    usable = counts["left"] + counts["right"] + counts["tie"]
-    return (counts["left"] + counts["tie"] / 2) / usable if usable else None
+def _is_judged(row: Row) -> bool:
+    """Whether a row holds votes in a form that is read."""
+    try:
+        return bool(recognise(row))
+    except DataError:
+        return False

@@ -4,18 +4,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from prefsmith.audit.audited import Audited, AuditedFile
-from prefsmith.audit.decided import in_order
 from prefsmith.audit.finding import EXAMPLES, Example, Finding, Proposal
 from prefsmith.audit.near import NEAR, Near, Signer, banded, near_clusters, shared, shingles
 from prefsmith.audit.texts import completion_text, digest, has_texts, prompt_text
 from prefsmith.data.excerpt import excerpt
-from prefsmith.records import Group
+from prefsmith.records import Group, Vote
 
 CONSTANT_PROMPTS, CONSTANT_SHARE = 5, 0.01
 """Prompts, and share of all, from which one and the same answer is called constant."""
@@ -203,7 +203,7 @@ def _leak(
     return Finding(
         "repeated", f"repeated.{'near_' * near}{code}", "warning" if near else "error", title, len(leaked), len(rows),
         "rows", "what is measured there says how well the model remembers, not how good it is",
-        "leave the training rows with these prompts out: audit.yaml does", tuple(examples),
+        "leave the training rows with these prompts out", tuple(examples),
         {"training_rows": len(twins), "files": [file.name for file in files],
          "by_signature_alone": found.prompt_clusters.estimated if near else 0}, Proposal.drop(twins),
     )  # fmt: skip
@@ -235,9 +235,9 @@ def _near_rows(found: _Found) -> Iterator[Finding]:
         "repeated", "repeated.near_rows", "warning", "Rows are nearly the same as another", len(surplus),
         int((found.own & found.texts).sum()), "rows",
         "what they say counts as often as it is said; prompts that differ may fall on both sides of a split",
-        f"look at some; audit.yaml lets each set of n such rows count once ({NEAR:.0%} of word triples shared)",
+        f"look at some: they share {NEAR:.0%} of their word triples",
         examples, {"sets": len(first), "largest": int(sizes.max()), "by_signature_alone": estimated},
-        Proposal.weigh(rows, 1.0 / sizes[sets]),
+        Proposal.weigh(rows, 1.0 / sizes[sets], "audit.yaml lets each set of n such rows count once"),
     )  # fmt: skip
 
 
@@ -319,12 +319,17 @@ def _sides(group: Group) -> list[int]:
 
 def _row_digest(group: Group, prompt: int, names: Sequence[int]) -> int:
     """The same for rows that teach the same, whatever the order of their answers in the file."""
-    compared = sorted(
-        (names[each.better], names[each.worse], each.prob) if each.prob >= 0.5
-        else (names[each.worse], names[each.better], 1 - each.prob)
-        for each in group.comparisons
-    )  # fmt: skip
+    compared = sorted(max((names[each.better], names[each.worse], each.prob),
+                          (names[each.worse], names[each.better], 1 - each.prob), key=itemgetter(2, 0))
+                      for each in group.comparisons)  # fmt: skip
     rated = sorted((names[each.completion], each.value) for each in group.ratings)
     ranked = [sorted(names[index] for index in tier) for tier in group.ranking]
-    votes = sorted(repr((each.annotator, each.order, in_order(each))) for each in group.votes)
+    votes = sorted(repr(_said(each, names)) for each in group.votes)
     return digest(repr((prompt, sorted(names), compared, rated, ranked, votes, sorted(group.tags))))
+
+
+def _said(vote: Vote, names: Sequence[int]) -> tuple[str, int | None, list[int], str | int]:
+    """What a vote says in names: who, what was shown first where that is known, of which two, and which is better."""
+    sides = [names[vote.left], names[vote.right]]
+    verdict = {"left": sides[0], "right": sides[1]}.get(vote.verdict, vote.verdict)
+    return vote.annotator, None if vote.order is None else sides[0], sorted(sides), verdict

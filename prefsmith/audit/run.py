@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from prefsmith.audit.audited import Audited, AuditedFile, Part
 from prefsmith.audit.check import Check
-from prefsmith.audit.finding import SEVERITIES, Finding
+from prefsmith.audit.finding import Finding
 from prefsmith.audit.reading import FileReader, HowToRead
+from prefsmith.audit.severity import SEVERITIES
 from prefsmith.data.codec import group_of_line
 from prefsmith.data.processes import Pool, WorkersLost, cores
 from prefsmith.data.sparing import sparing

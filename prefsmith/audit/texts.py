@@ -46,7 +46,7 @@ def completion_text(completion: Completion) -> str:
 
 def has_texts(group: Group) -> bool:
     """Whether the answers are in the file; files of votes may only name them."""
-    return any(completion.text != "" for completion in group.completions)
+    return any(completion.text != "" or not completion.media for completion in group.completions)
 
 
 def verdicts(group: Group) -> Iterator[Verdict]:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from prefsmith.audit.severity import SEVERITIES
 from prefsmith.cli.check import status
 from prefsmith.cli.terminal import complain, cut, say
 from prefsmith.errors import ConfigError
 from prefsmith.settings import parse_settings
+from prefsmith.wording import counted
 
 if TYPE_CHECKING:
     from prefsmith.audit.finding import Finding
@@ -75,9 +77,11 @@ def lines(found: "Audit") -> Iterator[str]:
     files = found.evidence["files"]
     assert isinstance(files, list)
     for file in files:
-        refused = file["rows"] - file["usable"]
-        passed = f", {refused:,} of them cannot be used" if refused > 0 else ""
-        yield f"{file['name']} ({_PARTS[file['part']]}): {_many(file['rows'], 'row')}{passed}; {file['recognised']}"
+        refused = sum(file["refused"].values())
+        passed = f", {refused:,} of them cannot be used" if refused else ""
+        if file["usable"] != file["rows"] - refused:  # votes on a pair may stand in several rows, or several in one
+            passed += f", {counted(file['usable'], 'pair' if 'judgements' in file['recognised'] else 'prompt')}"
+        yield f"{file['name']} ({_PARTS[file['part']]}): {counted(file['rows'], 'row')}{passed}; {file['recognised']}"
     for finding in found.findings:
         if finding.severity != "note":
             yield ""
@@ -86,7 +90,7 @@ def lines(found: "Audit") -> Iterator[str]:
     yield from ["", "worth knowing:", *(f"  {line}" for note in notes for line in _of_note(note))] if notes else []
     counts = found.counts
     yield ""
-    yield f"{_many(counts['error'], 'error')}, {_many(counts['warning'], 'warning')}, {_many(counts['note'], 'note')}"
+    yield ", ".join(counted(counts[severity], severity) for severity in SEVERITIES)
     yield f"what to leave out or to weigh anew: data.audit={found.folder / 'audit.yaml'}"
     yield f"the page is {found.page}" if found.page is not None else f"all numbers are in {found.folder}/evidence.json"
 
@@ -99,7 +103,7 @@ def _of_finding(finding: "Finding") -> Iterator[str]:
     yield f"  {_counted(finding)}"
     for example in finding.examples:
         yield f"    {example.where}  {cut(example.text, max(40, WIDTH - len(example.where)))}"
-    for word, text in (("effect", finding.effect), ("cure", finding.cure)):
+    for word, text in (("effect", finding.effect), ("cure", finding.advice)):
         if text:
             yield from textwrap.wrap(f"{word}: {text}", WIDTH, initial_indent="  ", subsequent_indent="    ")
 
@@ -116,10 +120,6 @@ def _counted(finding: "Finding") -> str:
         return f"none of {finding.of:,} {finding.unit}"
     share = f"{finding.share:.1%}" if finding.share >= 0.001 else "under 0.1%"
     return f"{finding.count:,} of {finding.of:,} {finding.unit} ({share})"
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def _is_setting(word: str) -> bool:

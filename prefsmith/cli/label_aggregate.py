@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from prefsmith.cli.phrases import counted
 from prefsmith.cli.terminal import cut, say
+from prefsmith.wording import counted
 
 HELP = """Make one label of the votes on each pair of answers, and write rows that train.
 

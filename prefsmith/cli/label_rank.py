@@ -63,7 +63,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     refused = f", {sum(found['refused'].values()):,} rows refused" if found["refused"] else ""
     yield f"{found['file']}: {pairs['read']:,} pairs{not_named}{refused}; {found['of']} by {found['order']}"
     for contest in contests[:MOST]:
-        yield from _contest(contest)
+        yield from _contest(contest, found["draws"])
     if len(contests) > MOST:
         yield f"{len(contests) - MOST:,} more: --json has them"
     if len(contests) > 1 and found["of"] == "systems":
@@ -76,7 +76,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  only there {other['only_there']:,}, only here {other['only_here']:,}"
 
 
-def _contest(contest: Mapping[str, Any]) -> Iterator[str]:
+def _contest(contest: Mapping[str, Any], draws: int) -> Iterator[str]:
     items = contest["items"]
     yield f"  {contest['votes']:,} votes on {contest['prompts']:,} prompts"
     for each in items:
@@ -84,7 +84,8 @@ def _contest(contest: Mapping[str, Any]) -> Iterator[str]:
         padded = short + " " * (NAME - len(short))
         interval = "" if each["low"] is None else f" [{each['low']:.3f}, {each['high']:.3f}]"
         score = "-" if each["score"] is None else f"{each['score']:.3f}"
-        yield f"    {padded} {score}{interval}"
+        few = f" ({each['draws']:,} of {draws:,} draws compare it)" if 0 < each["draws"] < draws else ""
+        yield f"    {padded} {score}{interval}{few}"
     winner = contest["condorcet_winner"]
     yield f"    beats every other: {'nobody' if winner is None else cut(winner, NAME)}"
     triples = contest["triples"]

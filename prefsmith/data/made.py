@@ -6,6 +6,7 @@ from prefsmith.data.ranking import Pairs
 from prefsmith.data.tally import Tally
 from prefsmith.data.views import View, Wanted
 from prefsmith.records import Group
+from prefsmith.wording import counted
 
 
 def made_of(tallies: Sequence[Tally], wanted: Sequence[Wanted], pairs: Pairs) -> list[str]:
@@ -23,12 +24,12 @@ def describe(rows: Iterable[tuple[Group, View]], wanted: Wanted, pairs: Pairs = 
 
 def _line(tally: Tally, wanted: Wanted, pairs: Pairs) -> str:
     words = {"pairwise": _comparisons, "unpaired": _ratings, "listwise": _lists}[wanted.kind](tally, wanted, pairs)
-    left_out = f"; {_counted(tally.ties, 'tie')} left out" if tally.ties else ""
+    left_out = f"; {counted(tally.ties, 'tie')} left out" if tally.ties else ""
     return f"{words} for {wanted.loss}{left_out}"
 
 
 def _comparisons(tally: Tally, _wanted: Wanted, pairs: Pairs) -> str:
-    made = _counted(tally.comparisons, "comparison")
+    made = counted(tally.comparisons, "comparison")
     if tied := tally.even:
         made = f"{made}, {tied:,} of them {'ties' if tied > 1 else 'a tie'} (probability 0.5),"
     return f"{made} of {_ranked(tally, pairs)}" if _ranked(tally, pairs) else made
@@ -36,7 +37,7 @@ def _comparisons(tally: Tally, _wanted: Wanted, pairs: Pairs) -> str:
 
 def _ratings(tally: Tally, wanted: Wanted, pairs: Pairs) -> str:
     if wanted.scores:
-        return f"{_counted(tally.ratings, 'completion')} rated by the scores of {_counted(tally.rows, 'list')}"
+        return f"{counted(tally.ratings, 'completion')} rated by the scores of {counted(tally.rows, 'list')}"
     good, bad = tally.good, tally.bad
     counts = f"{good:,} desirable and {bad:,} undesirable completions"
     if tied := tally.ratings - good - bad:
@@ -46,7 +47,7 @@ def _ratings(tally: Tally, wanted: Wanted, pairs: Pairs) -> str:
 
 
 def _lists(tally: Tally, _wanted: Wanted, _pairs: Pairs) -> str:
-    made = _counted(tally.lists, "ranked list")
+    made = counted(tally.lists, "ranked list")
     if not tally.lists:
         return made
     tied_words = f", {tally.tied_lists:,} of them tied throughout," if tally.tied_lists else ""
@@ -58,8 +59,4 @@ def _lists(tally: Tally, _wanted: Wanted, _pairs: Pairs) -> str:
 
 def _ranked(tally: Tally, pairs: Pairs) -> str:
     """The lists that comparisons were made of; empty where the rows are pairs."""
-    return f"{_counted(tally.ranked_rows, 'ranked list')} (data.pairs={pairs})" if tally.ranked_rows else ""
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return f"{counted(tally.ranked_rows, 'ranked list')} (data.pairs={pairs})" if tally.ranked_rows else ""

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, combinations
+from itertools import chain, combinations, islice
 from pathlib import Path
 
 from prefsmith.data import dialogue
@@ -95,13 +95,11 @@ def read_pool(
         raise DataError("data.no_rows", "the file has no rows", where=str(path), fix=fix)
     pairs_of = _reader(first, columns or {})
     pool.described = pairs_of.described
-    for number, row in enumerate(chain([first], rows)):
-        if number == limit:
-            break
+    for row in islice(chain([first], rows), limit):
         try:
             groups = list(pairs_of.pairs(row))
-            _note_ids(groups, ids)
             numbers = _numbers(row, features)
+            _note_ids(groups, ids)
         except DataError as error:
             rejects.refuse(error, row.values)
             continue

@@ -5,6 +5,7 @@ from prefsmith.data.excerpt import excerpt
 from prefsmith.data.listing import WRITER, Listing
 from prefsmith.data.ranking import Tier, tiers_by
 from prefsmith.errors import DataError
+from prefsmith.wording import counted
 
 Answers = list[Prompt]
 
@@ -19,7 +20,7 @@ def ranked_answers(cell: Cells, listing: Listing) -> tuple[Answers, list[float],
     entries = cell.entries("completions")
     column = excerpt(listing.column)
     if len(entries) < 2:
-        what = f"{column} has {len(entries)} answer{'s' * (len(entries) != 1)}, and a list ranks at least two"
+        what = f"{column} has {counted(len(entries), 'answer')}, and a list ranks at least two"
         raise DataError("data.ranking", what, where=cell.source, fix="drop the row, or data.skip_bad=true")
     if listing.text is not None or listing.inside:
         _require_objects(cell, entries, listing)
@@ -56,7 +57,7 @@ def _numbers(cell: Cells, entries: list[object], listing: Listing) -> list[float
     else:
         there = cell.entries(listing.order)
         if len(there) != len(entries):
-            numbers = f"{len(there)} number{'s' * (len(there) != 1)}"
+            numbers = counted(len(there), "number")
             what = f"{excerpt(listing.numbers)} has {numbers} for {len(entries)} answers"
             fix = "give one number for each answer, in the same order"
             raise DataError("data.ranking", what, where=cell.source, fix=fix)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from prefsmith.data.tally import Census, Tally
 from prefsmith.data.views import Wanted
 from prefsmith.errors import ConfigError, DataError
+from prefsmith.wording import counted
 
 
 def refuse_unsuitable(train: Census, wanted: Sequence[Wanted], where: str, *, held_out: Census) -> None:
@@ -61,7 +62,7 @@ def refuse_weightless(tallies: Sequence[Tally], wanted: Sequence[Wanted], where:
 def _without_labels(tally: Tally, wanted: Wanted, where: str) -> DataError:
     what = f"none of {tally.rows:,} rows has a label for {wanted.loss}"
     if tally.ties:
-        what += f": their answers are tied in {tally.ties:,} comparison{'s' * (tally.ties != 1)}"
+        what += f": their answers are tied in {counted(tally.ties, 'comparison')}"
         fix = "train with a loss that takes soft labels, such as loss.name=dpo; or give rows that prefer an answer"
         return DataError("data.no_rows", what, where=where, fix=fix)
     reads = "desirable answers alone" if wanted.desirable_only else f"{wanted.kind} labels"

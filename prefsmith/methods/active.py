@@ -3,7 +3,6 @@
 A file of pairs goes out, votes come back in it, and the next choice knows them: what was asked is not asked again.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from prefsmith.feedback.choice.acquire import Choice, Known, Method, choose
 from prefsmith.feedback.choice.answers import Answers, read_answers
 from prefsmith.feedback.choice.estimate import scaled
 from prefsmith.feedback.choice.words import BUCKETS, of_words
-from prefsmith.files import write_durably
+from prefsmith.files import json_row, write_durably
 
 if TYPE_CHECKING:
     from prefsmith.evaluate.reader import Reader
@@ -336,7 +335,7 @@ def _write(chosen: Sequence[Candidate], seed: int, out: Path) -> None:
     rows = [as_asked(each.group, turned=bool(turned)) for each, turned in zip(chosen, drawn, strict=True)]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+        write_durably(out, b"".join(json_row(row) + b"\n" for row in rows))
     except OSError as error:
         what = f"the file cannot be written: {error.strerror}"
         raise ConfigError("label.out", what, where=str(out), fix="name another place with --out") from error

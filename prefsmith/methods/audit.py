@@ -9,16 +9,19 @@ from pathlib import Path
 
 from prefsmith.audit.audited import Audited, AuditedFile, Part
 from prefsmith.audit.checks import all_checks
-from prefsmith.audit.finding import SEVERITIES, Finding
+from prefsmith.audit.finding import Finding
 from prefsmith.audit.proposals import as_yaml, proposed, within_reason
 from prefsmith.audit.reading import HowToRead
 from prefsmith.audit.run import audit
+from prefsmith.audit.severity import SEVERITIES
 from prefsmith.config import DataConfig
 from prefsmith.data.votes.texts import read_texts
 from prefsmith.errors import ConfigError
 from prefsmith.files import write_durably
 
 KIND = "audit"
+READ, READ_WITH_A_MODEL = ("format", "columns", "limit", "workers"), ("max_length", "template")
+"""Settings of `data` that an audit goes by."""
 Say = Callable[[str], None]
 
 
@@ -31,7 +34,7 @@ class Asked:
         held_out: held-out rows.
         others: files that must not be trained on, such as those of a benchmark.
         texts: file of the answers that files of votes only name.
-        config: what rows are: `format`, `columns`, `limit`, `workers`.
+        config: what rows are; of its settings, those in `READ`, and with a model in `READ_WITH_A_MODEL`.
         seed: of samples and intervals.
         model: folder or hub id of a model that the data are to fit; empty for none.
         model_rows: most rows that it scores.
@@ -45,6 +48,21 @@ class Asked:
     seed: int = 0
     model: str = ""
     model_rows: int = 500
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError("audit.value", f"--seed is {self.seed}, below 0", where="--seed", fix="--seed 0 or more")
+        if self.model_rows < 1:
+            what, fix = f"--model-rows is {self.model_rows}, and must be at least 1", "--model-rows 1 or more"
+            raise ConfigError("audit.value", what, where="--model-rows", fix=fix)
+        for name in sorted(self.config.model_fields_set - {*READ, *(READ_WITH_A_MODEL if self.model else ())}):
+            where = f"data.{name}"
+            if name in READ_WITH_A_MODEL:
+                what, fix = f"without a model an audit does not go by data.{name}", "--model MODEL, or leave it out"
+                raise ConfigError("audit.setting", what, where=where, fix=fix)
+            what, known = f"an audit does not go by data.{name}", "data.format, data.columns, data.limit, data.workers"
+            fix = "--eval FILE" if name == "eval" else f"leave it out; it goes by {known}"
+            raise ConfigError("audit.setting", what, where=where, fix=fix)
 
     def parts(self) -> list[tuple[str, Part]]:
         """Every file with what its rows are for.
@@ -97,7 +115,7 @@ def audit_files(asked: Asked, out: Path | None = None, *, html: bool = False, sa
     Args:
         asked: which files.
         out: folder for evidence.json and audit.yaml. Default: audit/<name of the first file>.
-        html: write report.html too.
+        html: write report.html too; one that is there already is always written anew.
         say: is told what is done now.
 
     Raises:
@@ -106,7 +124,7 @@ def audit_files(asked: Asked, out: Path | None = None, *, html: bool = False, sa
     """
     parts = asked.parts()
     folder = out or Path("audit") / _stem(parts[0][0])
-    _refuse_other(folder)
+    html = _has_page(folder) or html  # an older page would show other numbers than those beside it
     config = asked.config
     texts = read_texts(asked.texts) if asked.texts is not None else None
     how = HowToRead(config.format, config.columns, config.limit, texts)
@@ -192,8 +210,12 @@ def _stem(name: str) -> str:
     return Path(name.removeprefix("hub:").split("?")[0]).name.removeprefix(".").split(".", 1)[0] or "data"
 
 
-def _refuse_other(folder: Path) -> None:
-    """An older audit is written over, as a report is; anything else stays."""
+def _has_page(folder: Path) -> bool:
+    """Whether an older audit there has a page. It is written over, as a report is; anything else stays.
+
+    Raises:
+        ConfigError: there is something else.
+    """
     path = folder / "evidence.json"
     fix = "name another folder with --out"
     if folder.exists() and not folder.is_dir():
@@ -204,3 +226,4 @@ def _refuse_other(folder: Path) -> None:
         older = None
     if not isinstance(older, dict) or older.get("kind") != KIND:
         raise ConfigError("eval.out", "evidence of something else stands there", where=str(path), fix=fix)
+    return path.exists() and (folder / "report.html").exists()

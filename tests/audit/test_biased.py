@@ -190,6 +190,17 @@ def test_an_annotator_who_looks_at_places_is_named(tmp_path):
     assert found.numbers["share"]["value"] == 0.5
 
 
+def test_the_chosen_side_of_votes_without_an_order_was_shown_nobody_knows_where(tmp_path):
+    """Fault: in what `label aggregate` writes every winner stood first, and every annotator looks at places."""
+    made = [{**row, "votes": [{"annotator": "ann", "vote": "chosen"}]} for row in rows(60, 13, balanced)]
+    assert "biased.position" not in {each.code for each in biased(tmp_path, made).findings}
+    for number, row in enumerate(made[:40]):
+        row["votes"][0]["order"] = int(number >= 30)
+    found = finding(biased(tmp_path, made), "biased.position")
+    assert (found.numbers["first"], found.numbers["second"]) == (30, 10)
+    assert [(each["first"], each["share"]["n"]) for each in found.numbers["annotators"]] == [(30, 40)]
+
+
 def test_who_wrote_the_sides_may_say_it_all(tmp_path):
     def with_models(name_of):
         return [{**row, "chosen_model": name_of(number)[0], "rejected_model": name_of(number)[1]}

@@ -1,5 +1,7 @@
 """Control tokens and damage are seen in any text of a row, and ordinary texts are left alone."""
 
+import json
+
 import pytest
 from planted_faults import clean_rows, write
 
@@ -100,6 +102,40 @@ def test_refusals_of_several_files_are_told_apart(tmp_path):
     (found,) = audit([(files[0], "train"), (files[1], "eval")], [Broken()]).findings
     assert (found.count, found.of) == (4, 14)
     assert found.proposal.refused == [(0, f"{files[0]}:{n}") for n in (6, 7, 8)] + [(1, f"{files[1]}:6")]
+
+
+def voted(**cells):
+    return {"prompt": "q", "a": "one two", "b": "three", "votes": [{"annotator": "ann", "vote": "a"}], **cells}
+
+
+def test_faults_of_votes_are_shown_where_they_are_whatever_the_file_is_called(tmp_path):
+    judged = [{"judges": {"gpt": said}} for said in ("a", "both (a) are fine", "b")]
+    rows = [voted(a=True, **judged[0]), voted(**judged[1]), voted(**judged[2])]
+    path = write(tmp_path / "my votes (new).jsonl", rows)
+    found = {each.code: each for each in audit([(path, "train")], [Broken()]).findings}
+    (shown,) = found["broken.type"].examples
+    assert (shown.where, shown.text) == (f"{path}:1", "a is true")
+    (shown,) = found["broken.verdict"].examples
+    assert (shown.where, shown.text) == (f"{path}:2", "'both (a) are fine'")
+    clean = write(tmp_path / "a.jsonl", clean_rows(5))
+    assert audit([(clean, "train"), (path, "other")], [Broken()]).findings == (), "nobody's to mend"
+
+
+def test_rows_of_a_list_have_a_place_of_their_own(tmp_path):
+    path = tmp_path / "votes.json"
+    path.write_text(json.dumps([voted(), voted(b=7)]))
+    found = {each.code: each for each in audit([(str(path), "train")], [Broken()]).findings}
+    assert found["broken.type"].examples[0].where == f"{path}:1 row 2"
+
+
+def test_answers_without_a_text_are_told_from_answers_that_are_only_named(tmp_path):
+    rows = [voted(), voted(b=""), voted(a=" ", b=""), voted(a="", b="")]
+    (found,) = audit([(write(tmp_path / "votes.jsonl", rows), "train")], [Broken()]).findings
+    assert (found.code, found.proposal.rows.tolist()) == ("broken.empty_answer", [1, 2, 3])
+    named = [{"topic": "t", "a": "x1", "b": "x2", "votes": voted()["votes"]}]
+    single = [{"annotator": "gpt", "preference": 1, "generator_1": "m", "generator_2": "n", "instruction": "q"}]
+    for name, rows in (("named", named), ("single", single)):
+        assert audit([(write(tmp_path / f"{name}.jsonl", rows), "train")], [Broken()]).findings == ()
 
 
 def test_files_that_are_not_trained_on_are_nobodys_to_mend(tmp_path):

@@ -107,6 +107,16 @@ def test_files_that_are_not_trained_on_do_not_count(tmp_path):
     assert found_in(tmp_path, [pair("p", "a", "b"), pair("p", "b", "a")], part="other") == {}
 
 
+def test_scores_of_other_files_hide_no_columns_that_are_the_wrong_way_round(tmp_path):
+    def scored(name, better, worse, many):
+        rows = [pair(f"{name}{n}", "a", "b", score_chosen=better, score_rejected=worse) for n in range(many)]
+        return write(tmp_path / f"{name}.jsonl", rows)
+
+    files = [(scored("train", 1, 2, 8), "train"), (scored("other", 2, 1, 30), "other")]
+    (found,) = [each for each in audit(files, [Contradictory()]).findings if each.code.endswith("against_scores")]
+    assert (found.count, found.of, found.severity, found.proposal) == (8, 8, "error", None)
+
+
 @given(st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)).filter(lambda edge: edge[0] != edge[1]), max_size=16))
 def test_edges_on_cycles_and_triples_are_those_of_a_search(found):
     edges = sorted({edge for edge in found if edge[::-1] not in found or edge < edge[::-1]})

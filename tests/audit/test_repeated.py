@@ -52,6 +52,23 @@ def test_the_same_pair_with_votes_of_others_is_no_copy(tmp_path):
     assert train(tmp_path, [voted(ann="a", bob="b"), voted(bob="b", ann="a")])["rows"].count == 1
 
 
+def test_a_tie_and_votes_with_their_sides_swapped_say_the_same(tmp_path):
+    tie = {**clean_rows(1)[0], "prob": 0.5}
+    swapped = {**tie, "chosen": tie["rejected"], "rejected": tie["chosen"]}
+    assert train(tmp_path, [tie, swapped])["rows"].count == 1
+
+    def voted(first, second, **votes):
+        listed = [{"annotator": name, "vote": side, "order": order} for name, (side, order) in votes.items()]
+        return {"prompt": "which one?", "a": first, "b": second, "votes": listed}
+
+    one, two = "the first of them", "and the second"
+    row = voted(one, two, ann=("a", None), bob=("tie", None), cy=("a", 0))
+    assert train(tmp_path, [row, voted(two, one, ann=("b", None), bob=("tie", None), cy=("b", 1))])["rows"].count == 1
+    for other in (("a", None), ("tie", None), ("b", 1)):
+        said = {"ann": ("b", None), "bob": ("tie", None), "cy": ("b", 1)} | {"ann": other}
+        assert "rows" not in train(tmp_path, [row, voted(two, one, **said)])
+
+
 def test_a_set_of_near_copies_counts_once(tmp_path):
     rows = clean_rows(5)
     near = {**rows[0], "chosen": nearly(rows[0]["chosen"])}

@@ -7,9 +7,12 @@ import pytest
 from planted_faults import clean_rows, write
 
 from prefsmith.audit import run
+from prefsmith.audit.broken import Broken
+from prefsmith.audit.contradictory import Contradictory
 from prefsmith.audit.finding import Finding, Proposal
+from prefsmith.audit.judged import share_of
 from prefsmith.audit.proposals import as_yaml, proposed, within_reason
-from prefsmith.audit.reading import HowToRead, share_of
+from prefsmith.audit.reading import HowToRead
 from prefsmith.audit.repeated import Repeated
 from prefsmith.audit.run import audit
 from prefsmith.data.audited import AuditFile
@@ -145,17 +148,43 @@ def test_most_of_a_file_is_never_proposed_to_be_left_out(tmp_path, share, kept):
     left_out = Proposal.drop(range(round(20 * share)))
     (found,) = within_reason([Finding("x", "x.y", "warning", "z", 10, 70, proposal=left_out)], data)
     assert (found.proposal is not None) == kept
-    weighed = Finding("x", "x.y", "warning", "z", 20, 70, proposal=Proposal.weigh(range(20), 0.5))
+    weighed = Finding("x", "x.y", "warning", "z", 20, 70, proposal=Proposal.weigh(range(20), 0.5, "halves"))
     assert within_reason([weighed], data)[0].proposal is not None, "weights leave nothing out"
     refused = Proposal.leave_out_refused([(0, f"a:{n}") for n in range(round(20 * share))])
     (found,) = within_reason([Finding("x", "x.y", "error", "z", 10, 70, proposal=refused)], data)
     assert (found.proposal is not None) == kept
 
 
+def test_a_cure_speaks_of_audit_yaml_only_where_it_does_something(tmp_path):
+    rows = clean_rows(4)
+    files = {
+        "broken.empty": [rows[0], *[{**row, "chosen": ""} for row in rows[1:]]],
+        "contradictory.both_ways": [
+            *rows,
+            *[{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in rows],
+        ],
+        "repeated.leaked": rows,
+    }
+    held_out = (write(tmp_path / "eval.jsonl", rows), "eval")
+    for code, train in files.items():
+        named = [(write(tmp_path / f"{code}.jsonl", train), "train"), *[held_out] * (code == "repeated.leaked")]
+        result = audit(named, [Broken(), Contradictory(), Repeated()], workers=0)
+        before, after = (
+            next(each for each in findings if each.code == code)
+            for findings in (result.findings, within_reason(result.findings, result.data))
+        )
+        assert before.proposal is not None and "audit.yaml" in before.advice
+        assert after.proposal is None and after.advice.count("audit.yaml") == 1
+        assert after.advice.endswith("; audit.yaml does not propose it, since more than half of the rows would go")
+    lists = [{"prompt": "p", "completions": ["a", "b"], "scores": scores} for scores in ([1, 2], [2, 1])]
+    (found,) = audit([(write(tmp_path / "lists.jsonl", lists), "train")], [Contradictory()], workers=0).findings
+    assert not found.proposal and "audit.yaml" not in found.advice, "the rest of a list may be right"
+
+
 def test_proposals_are_written_file_by_file_and_read_again(two_files):
     _, data = seen(two_files)
     refused = Proposal.leave_out_refused([(0, f"{two_files[0][0]}:{n}") for n in (11, 12, 13)])
-    weighed = Proposal.weigh([15, 0, 1, 14], [0.5, 0.5, 0.25, 0.5])
+    weighed = Proposal.weigh([15, 0, 1, 14], [0.5, 0.5, 0.25, 0.5], "less")
     findings = [
         Finding("x", "x.refused", "error", "cannot be used", 3, 17, proposal=refused),
         Finding("x", "x.weighed", "warning", "less", 4, 21, proposal=weighed),

@@ -50,6 +50,64 @@ def test_an_annotators_own_vote_does_not_judge_it(tmp_path):
     assert all(each["share"]["low"] < 0.5 < each["share"]["high"] for each in found.numbers["annotators"])
 
 
+def both_ways(*votes):
+    """Votes of annotators who were shown each pair in both orders."""
+    return [
+        {"annotator": name, "vote": vote, "order": order} for name, *said in votes for order, vote in enumerate(said)
+    ]
+
+
+def test_an_annotator_who_was_shown_both_ways_agrees_with_nobody_else(tmp_path):
+    """Fault: its vote on the other order is one of "the others", so that it is judged against itself."""
+    rng = random.Random(14)
+    made = [{**row, "votes": both_ways(("ann", *rng.choice(["aa", "bb", "ab"])))} for row in voted(60, 0, by_accuracy)]
+    found = unreliable(tmp_path, made)
+    assert {each.code for each in found.findings} == {"unreliable.alone", "unreliable.split"}
+
+
+def test_two_presentations_are_one_vote(tmp_path):
+    """Fault: of two coins who stand by what they said, a third of all twos are of one coin, and intervals take twice
+    as many votes as there are."""
+    rng = random.Random(15)
+    made = [{**row, "votes": both_ways(*((name, *rng.choice(["aa", "bb"])) for name in ("ann", "bob")))}
+            for row in voted(200, 0, by_accuracy)]  # fmt: skip
+    once = [{**row, "votes": [vote for vote in row["votes"] if not vote["order"]]} for row in made]
+    found, same = (unreliable(tmp_path, each) for each in (made, once))
+    for code, numbers in (("agreement", ("agreement", "alpha")), ("annotators", ("annotators",))):
+        told, alike = (finding(each, f"unreliable.{code}").numbers for each in (found, same))
+        assert [told[name] for name in numbers] == [alike[name] for name in numbers]
+    alpha = finding(found, "unreliable.agreement").numbers["alpha"]
+    assert alpha["low"] < 0 < alpha["high"] and alpha["n"] == 400
+
+
+def test_half_a_vote_each_way(tmp_path):
+    """By hand: ann says a and b, bob a twice, cat b once. Twos: ann-bob 1/2, ann-cat 1/2, bob-cat 0."""
+    row = {"prompt": "q", "a": "x", "b": "y", "votes": both_ways(("ann", "a", "b"), ("bob", "a", "a"), ("cat", "b"))}
+    found = finding(unreliable(tmp_path, [row]), "unreliable.agreement").numbers
+    assert found["agreement"]["value"] == pytest.approx(1 / 3) and found["agreement"]["n"] == 3
+    assert found["alpha"]["value"] == pytest.approx(1 - (1 - 1 / 3) / (1 - 2 * 1.5 * 0.5 / (3 * 2)))
+
+
+def test_alpha_is_the_same_whichever_side_the_file_names_first(tmp_path):
+    """Fault: where the first side is the chosen one, its share of the votes is taken for agreement by chance."""
+
+    def good(rng, truth, number):
+        other = {"a": "b", "b": "a"}[truth]
+        return [(name, truth if rng.random() < 0.9 else other) for name in ("one", "two", "three")]
+
+    made = voted(300, 16, good)
+    labels = []
+    for row in made:
+        said = [vote["vote"] for vote in row["votes"]]
+        chosen, rejected = sorted("ab", key=lambda side: -said.count(side))
+        names = {chosen: "chosen", rejected: "rejected"}
+        votes = [{**vote, "vote": names[vote["vote"]]} for vote in row["votes"]]
+        labels.append({"prompt": row["prompt"], "chosen": row[chosen], "rejected": row[rejected], "votes": votes})
+    before, after = (finding(unreliable(tmp_path, each), "unreliable.agreement").numbers for each in (made, labels))
+    assert before["agreement"] == after["agreement"]
+    assert after["alpha"]["value"] == pytest.approx(before["alpha"]["value"], abs=0.01)
+
+
 def test_good_annotators_give_no_warning(tmp_path):
     def good(rng, truth, number):
         other = {"a": "b", "b": "a"}[truth]

@@ -11,6 +11,7 @@ from prefsmith.cli.main import main
 from prefsmith.config import DataConfig
 from prefsmith.data.prepare import Preparation
 from prefsmith.data.views import Wanted
+from prefsmith.methods.audit import Asked
 
 
 @pytest.fixture
@@ -65,6 +66,21 @@ def test_training_takes_what_was_proposed(faulty, tmp_path):
     assert {row.group.source for row in sides.train} == {f"{faulty}:{line}" for line in range(1, 61)}
 
 
+def test_pairs_are_told_beside_rows_where_a_row_is_a_vote_or_a_list(tmp_path, capsys):
+    single = {"preference": 1, "generator_1": "m", "generator_2": "n", "instruction": "q"}
+    votes = write(tmp_path / "single.jsonl", [*({**single, "annotator": name} for name in "abc"), "{bad"])
+    compared = [{"left": 0, "right": n, "verdict": "left", "annotator": "ann"} for n in (1, 2)]
+    lists = write(tmp_path / "lists.jsonl", [{"prompt": "q", "completions": ["x", "y", "z"], "votes": compared}])
+    prompts = write(tmp_path / "prompts.jsonl", [{"prompt": "q"}, {"prompt": "q"}])
+    assert main(["audit", votes, "--eval", lists, "--other", prompts, "--out", str(tmp_path / "out")]) == 0
+    told = [line.partition("): ")[2] for line in capsys.readouterr().out.splitlines()[:3]]
+    assert told == [
+        "4 rows, 1 of them cannot be used, 1 pair; judgements (alpaca_eval)",
+        "1 row, 2 pairs; judgements (groups)",
+        "2 rows, 1 prompt; different prompts, without answers",
+    ]
+
+
 def test_strict_is_for_programs(faulty):
     clean = write(Path("clean.jsonl"), clean_rows(80))
     assert main(["audit", faulty, "--strict", "--out", "one"]) == 3
@@ -95,12 +111,33 @@ def test_held_out_rows_and_other_files_are_named(faulty, tmp_path, capsys):
         (["audit", "pairs.jsonl", "--out", "pairs.jsonl"], 2, "eval.out"),
         (["audit", "pairs.jsonl", "data.limt=3"], 2, "limit"),
         (["audit", "pairs.jsonl", "data.columns.chosen=better"], 3, "better"),
+        (["audit", "pairs.jsonl", "data.eval=pairs.jsonl"], 2, "fix:   --eval FILE"),
+        (["audit", "pairs.jsonl", "data.audit=nothing.yaml"], 2, "[audit.setting] an audit does not go by data.audit"),
+        (["audit", "pairs.jsonl", "data.max_length=20"], 2, "--model MODEL"),
+        (["audit", "pairs.jsonl", "--seed", "-1"], 2, "[audit.value] --seed is -1"),
+        (["audit", "pairs.jsonl", "--model", "nowhere", "--model-rows", "0"], 2, "[audit.value] --model-rows is 0"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_audited_is_refused(faulty, capsys, words, status, said):
     assert main(words) == status
     err = capsys.readouterr().err
     assert said in err and "Traceback" not in err
+
+
+def test_an_older_page_does_not_stay_beside_other_evidence(faulty, tmp_path, capsys):
+    out, clean = tmp_path / "out", write(Path("clean.jsonl"), clean_rows(5))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "report.html").write_text("of a run")
+    assert main(["audit", clean, "--out", "run"]) == 0
+    assert (tmp_path / "run" / "report.html").read_text() == "of a run"
+    assert main(["audit", faulty, "--out", str(out), "--html"]) == 0
+    assert main(["audit", clean, "--out", str(out)]) == 0
+    assert "5 rows" in (page := (out / "report.html").read_text()) and faulty not in page
+    assert f"the page is {out / 'report.html'}" in capsys.readouterr().out
+
+
+def test_what_a_model_reads_may_be_said_beside_one():
+    Asked(["pairs.jsonl"], model="MODEL", config=DataConfig(template="plain", max_length=20, limit=3))
 
 
 def test_evidence_of_something_else_stays(faulty, tmp_path, capsys):

@@ -63,6 +63,16 @@ def test_rank_prints_systems_with_intervals(votes, capsys):
     assert json.loads(capsys.readouterr().out)["contests"][0]["items"][0]["name"] == "m1"
 
 
+def test_rank_says_how_many_draws_an_interval_rests_on(votes, capsys):
+    row = {"prompt": "other", "a": "x", "b": "y", "model_a": "m1", "model_b": "rare",
+           "votes": [{"annotator": "ann", "vote": "a"}]}  # fmt: skip
+    with (votes / "votes.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    assert main(["label", "rank", "votes.jsonl"]) == 0
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "draws" in line]
+    assert "rare" in told and "of 200 draws compare it)" in told
+
+
 def test_names_from_a_file_do_not_reach_the_terminal_as_commands(votes, capsys):
     row = {"prompt": "q", "a": "x", "b": "y", "votes": [{"annotator": name, "vote": "a"} for name in ("\x1b[31m", "b")]}
     (votes / "odd.jsonl").write_text(json.dumps(row) + "\n")

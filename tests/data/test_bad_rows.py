@@ -1,13 +1,14 @@
 """Rows that cannot be used: each is refused with a code, its place, and what to do."""
 
 import json
+from pathlib import Path
 
 import pytest
 from tiny import write_rows
 
 from prefsmith.data.groups import read_groups
 from prefsmith.data.rejects import Rejects
-from prefsmith.errors import DataError
+from prefsmith.errors import DataError, TrainingError
 
 ASK, YES = {"role": "user", "content": "q"}, {"role": "assistant", "content": "yes"}
 NO = {**YES, "content": "no"}
@@ -158,3 +159,12 @@ def test_without_skipping_the_first_bad_row_stops_the_reading(tmp_path):
     rows = [GOOD["rating"], {**GOOD["rating"], "label": 2}, {**GOOD["rating"], "completion": ""}]
     with pytest.raises(DataError, match=r"data\.label"):
         read_groups(write_rows(tmp_path / "rows.jsonl", rows))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk here that is always full")
+def test_refused_rows_that_cannot_be_written_are_told(tmp_path):
+    rejects = Rejects(skip=True)
+    rejects.refuse(DataError("data.type", "a number", where="rows:1"), {"prompt": 1})
+    with pytest.raises(TrainingError, match="the refused rows cannot be written: No space left") as caught:
+        rejects.write(Path("/dev/full"))
+    assert caught.value.code == "run.write"

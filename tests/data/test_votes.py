@@ -20,7 +20,7 @@ PAIR = {
 }
 LLMBAR = {"id": "x/1", "subset": "S", "prompt": "q", "a": "one", "b": "two words", "human": "b",
           "judges": {"m/p": {"orig": "b", "swap": "a"}, "m/q": {"orig": "None", "swap": "b"}}}  # fmt: skip
-PANDALM = {"id": "p", "pair": "m-1_m.2", "app": "Mail", "prompt": "q", "a": "x y", "b": "z",
+PANDALM = {"pair": "m-1_m.2", "app": "Mail", "prompt": "q", "a": "x y", "b": "z",
            "judges": {"g": "invalid:garbage"},
            "votes": [{"annotator": "ann", "vote": "a"}, {"annotator": "bob", "vote": "tie"}]}  # fmt: skip
 MTBENCH = {"id": "m", "question": 103, "model_a": "x", "model_b": "y", "turn": 1, "judges": {"g": "tie"},
@@ -183,6 +183,8 @@ def test_an_answer_that_is_no_text_is_named_and_has_no_length(tmp_path, value):
         ({**GROUP, "votes": [{**GROUP["votes"][0], "left": True}]}, "votes.cell", "left is True"),
         ({**GROUP, "votes": [{**GROUP["votes"][0], "right": 2}]}, "votes.cell", "right is 2"),
         ({**GROUP, "votes": [{**GROUP["votes"][0], "verdict": "a"}]}, "votes.verdict", "'a'"),
+        ({**GROUP, "votes": [{**GROUP["votes"][0], "order": 0}]}, "votes.order", "shows completion 2 first, and its"),
+        ({**GROUP, "votes": [{**GROUP["votes"][1], "order": 1}]}, "votes.order", "shows completion 0 first, and its"),
         ({**GROUP, "votes": [GROUP["votes"][0]] * 2}, "votes.twice", "ann"),
         ({**ALPACA, "preference": 3}, "votes.verdict", "preference is 3"),
         ({**ALPACA, "preference": True}, "votes.verdict", "preference is True"),
@@ -211,6 +213,19 @@ def test_bad_rows_may_be_skipped_and_leave_nothing_behind(tmp_path):
     found = read(tmp_path, PAIR, twice, "{", {**PAIR, "b": None}, PAIR, skip_bad=True)
     assert found.refused == {"votes.twice": 1, "data.json": 1, "votes.side": 1}
     assert (found.rows, len(found.pairs), found.notes, set(found.roles)) == (5, 2, (), {"ann", "gpt"})
+
+
+def test_an_id_names_one_pair(tmp_path):
+    """Fault: rows of one annotator each become pairs of one vote, and labels are written that training refuses."""
+    row = {"prompt": "q", "a": "x", "b": "y", "votes": ["a"]}
+    made = [{**row, "id": name} for name in ("p", 1, "q", "1")]
+    assert refused(tmp_path, *made).code == "data.id"
+    found = read(tmp_path, *made, skip_bad=True)
+    assert [pair.group.id for pair in found.pairs] == ["p", "1", "q"] and found.refused == {"data.id": 1}
+    assert len(read(tmp_path, row, row).pairs) == 2  # without ids they may be asked twice
+    votes = [{"left": left, "right": 2, "verdict": "left", "annotator": "ann"} for left in (0, 1)]
+    group = {"id": "g", "prompt": "q", "completions": ["x", "y", "z"], "votes": votes}
+    assert len(read(tmp_path, group).pairs) == 2 and refused(tmp_path, group, group).code == "data.id"
 
 
 def test_pairs_that_nobody_voted_on_stay_and_are_counted(tmp_path):

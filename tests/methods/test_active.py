@@ -45,6 +45,29 @@ def voted(rows: list[dict[str, object]], vote: str = "a") -> list[dict[str, obje
     return [{**row, "votes": [{"annotator": "ann", "vote": vote}]} for row in rows]
 
 
+def test_half_a_character_in_an_id_or_a_tag_is_written_as_it_was(tmp_path):
+    row = {**pool_of(1)[0], "id": "\ud83d", "tags": ["\ude00"]}
+    asked = [
+        "label",
+        "next",
+        written(tmp_path / "pool.jsonl", [row]),
+        "--budget",
+        "1",
+        "--out",
+        f"{tmp_path}/ask.jsonl",
+    ]
+    assert main(asked) == 0
+    (found,) = rows_of(tmp_path / "ask.jsonl")
+    assert (found["id"], found["tags"]) == (row["id"], row["tags"])
+
+
+def test_a_limit_reads_no_row_beyond_it(tmp_path):
+    pool = written(tmp_path / "pool.jsonl", pool_of(2))
+    with open(pool, "a", encoding="utf-8") as file:
+        file.write("no JSON\n")
+    assert read_pool(pool, limit=2).rows == 2
+
+
 def test_rounds_of_labels_never_ask_for_a_pair_twice(tmp_path):
     """Batch by batch until the pool is empty; the last round takes what is left and says so."""
     pool = written(tmp_path / "pool.jsonl", pool_of(23))
@@ -93,6 +116,20 @@ def test_a_label_counts_for_its_pair_in_whatever_order_and_form_it_comes(tmp_pat
     for name, rows in forms.items():
         answers = read_answers([written(tmp_path / f"{name}.jsonl", rows)], skip_bad=False)
         assert answers.labels == {candidate.key: 0.0 if candidate.turned else 1.0}, name
+
+
+@pytest.mark.parametrize("votes", [[{"annotator": "x", "vote": "a"}], []])
+def test_a_bad_first_row_of_what_came_back_is_skipped_as_any_other(tmp_path, votes):
+    """Fault: the look at the first row stops there, and a file without any vote is read to its first bad row."""
+    good, *_ = pool_of(1)
+    back = tmp_path / "back.jsonl"
+    back.write_text("".join(["{bad\n", json.dumps({**good, "votes": votes}) + "\n", "{bad\n"]))
+    found = read_answers([str(back)], skip_bad=True)
+    assert (len(found.labels), len(found.waiting)) == (len(votes), 1 - len(votes))
+    assert (found.rows, found.refused) == (3, 2)
+    with pytest.raises(DataError) as caught:
+        read_answers([str(back)], skip_bad=False)
+    assert caught.value.where.endswith(":1")
 
 
 def test_votes_are_shared_and_invalid_ones_wait(tmp_path):

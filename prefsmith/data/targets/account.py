@@ -29,6 +29,14 @@ class Account:
     changed: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 
+    def add(self, row: "Account", *, written: bool) -> None:
+        """Count one row. What was changed in it or lost from it counts where it is written, and once for the row."""
+        self.left_out += row.left_out
+        if written:
+            self.lost.update(row.lost.keys())
+            self.unread.update(row.unread.keys())
+            self.changed.update(row.changed.keys())
+
     def as_dict(self) -> dict[str, object]:
         """For programs."""
         counters = {name: dict(getattr(self, name)) for name in ("left_out", "lost", "unread", "changed", "notes")}

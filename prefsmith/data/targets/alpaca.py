@@ -83,6 +83,6 @@ def take_system(turns: list[Message], account: Account) -> str:
 
 
 def count_extra(messages: tuple[Message, ...], account: Account, known: tuple[str, ...] = ()) -> None:
-    """Count what messages say beside role and content, once a row: the format has no place for it."""
-    for key in {key for each in messages for key, value in each.extra.items() if key not in known and value}:
+    """Count what messages say beside role and content: the format has no place for it."""
+    for key in sorted({key for each in messages for key, value in each.extra.items() if key not in known and value}):
         account.lost[f"{key} of a message"] += 1

@@ -70,7 +70,7 @@ def items_of(group: Group, schema: Schema, account: Account, *, pairs: Pairs, li
     Args:
         group: as it was read.
         schema: of its file.
-        account: counts what is changed and left out.
+        account: of the row; counts what is changed and left out.
         pairs: which answers of a list are compared.
         lists: whether the target has lists, and ties and doubts with them: ours alone.
     """

@@ -39,17 +39,14 @@ class ShareGpt:
 
     def cells(self, item: Item, account: Account) -> Cells | None:
         """A row; None where its turns are none that ShareGPT knows."""
-        own = Account()
         turns = list(item.messages())
         has_system = bool(turns) and turns[0].role in ("system", "developer")
-        system = take_system(turns, own)
-        asked, said = [_turn(each, own) for each in turns], [_turn(each, own) for each in item.said()]
+        system = take_system(turns, account)
+        asked, said = [_turn(each, account) for each in turns], [_turn(each, account) for each in item.said()]
         reason = _reason(asked, said)
         if reason is not None:
             account.left_out[reason] += 1
             return None
-        account.lost.update(set(own.lost))  # rows are counted, not turns
-        account.changed.update(set(own.changed))
         conversation = [*([{"from": "system", "value": system}] if has_system else []), *asked]
         if item.kind == "pair":
             cells: Cells = {"conversations": conversation, "chosen": said[0], "rejected": said[1]}

@@ -43,7 +43,7 @@ class Target(Protocol):
         ...
 
     def cells(self, item: Item, account: Account) -> Cells | None:
-        """The row of an item; None where the format cannot hold it, which is counted."""
+        """The row of an item, which the account is of; None where the format cannot hold it, which is counted."""
         ...
 
     def entry(self, file_name: str) -> dict[str, object] | None:

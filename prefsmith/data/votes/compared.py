@@ -64,7 +64,12 @@ def _vote(value: object, completions: int, roles: Roles, place: str) -> Vote:
         what = f"the verdict of {excerpt(annotator)} is {excerpt(repr(verdict))}"
         fix = f"a verdict of a group is one of {', '.join(map(str, _VERDICTS))}"
         raise DataError("votes.verdict", what, where=place, fix=fix)
-    return Vote(left, right, _VERDICTS[verdict], annotator, order_of(vote, place))
+    order = order_of(vote, place)
+    if order not in (None, int(left > right)):
+        what = f"a vote of {excerpt(annotator)} shows completion {left} first, and its order is {order}"
+        fix = "give 0 where left is the lower number and 1 where it is the higher one, or leave order out"
+        raise DataError("votes.order", what, where=place, fix=fix)
+    return Vote(left, right, _VERDICTS[verdict], annotator, order)
 
 
 def _index(vote: Mapping[str, object], name: str, completions: int, place: str) -> int:

@@ -38,11 +38,22 @@ class JudgedPair:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was done to cells that are not as they should be, how often, and where first."""
+    """What was done to cells that are not as they should be, how often, and where first.
+
+    Args:
+        what: was done.
+        count: how often.
+        seen: of the first of them `file:line`, and what stands there, if that says more.
+    """
 
     what: str
     count: int
-    places: tuple[str, ...]
+    seen: tuple[tuple[str, str], ...]
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the first of them are, with what stands there."""
+        return tuple(f"{place} ({shown})" if shown else place for place, shown in self.seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +89,21 @@ class Notebook:
     """Collects notes while a file is read; those of a row are kept or dropped with it."""
 
     def __init__(self) -> None:
-        self._places: dict[str, list[str]] = {}
+        self._seen: dict[str, list[tuple[str, str]]] = {}
         self._counts: dict[str, int] = {}
-        self._pending: list[tuple[str, str]] = []
+        self._pending: list[tuple[str, str, str]] = []
 
-    def add(self, what: str, place: str) -> None:
-        """Note what was found in the row that is being read."""
-        self._pending.append((what, place))
+    def add(self, what: str, place: str, shown: str = "") -> None:
+        """Note what was found in the row that is being read, and what stands there."""
+        self._pending.append((what, place, shown))
 
     def keep(self) -> None:
         """The row is used: count what was noted of it, and keep its place where there are few."""
-        for what, place in self._pending:
+        for what, place, shown in self._pending:
             self._counts[what] = self._counts.get(what, 0) + 1
-            places = self._places.setdefault(what, [])
-            if len(places) < MOST_PLACES:
-                places.append(plain(place))
+            seen = self._seen.setdefault(what, [])
+            if len(seen) < MOST_PLACES:
+                seen.append((plain(place), plain(shown)))
         self._pending.clear()
 
     def drop(self) -> None:
@@ -101,4 +112,4 @@ class Notebook:
 
     def notes(self) -> tuple[Note, ...]:
         """In the order in which they first came."""
-        return tuple(Note(what, count, tuple(self._places[what])) for what, count in self._counts.items())
+        return tuple(Note(what, count, tuple(self._seen[what])) for what, count in self._counts.items())

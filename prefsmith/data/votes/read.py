@@ -1,11 +1,12 @@
 """From a file of judgements to pairs with votes: every row is checked at this border."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from prefsmith.data.containers import open_container
+from prefsmith.data.excerpt import excerpt
 from prefsmith.data.rejects import Rejects
 from prefsmith.data.rows import Row
 from prefsmith.data.votes.compared import compared_pairs
@@ -21,18 +22,23 @@ from prefsmith.errors import DataError
 from prefsmith.records import Group
 
 
-def read_judgements(path: str | Path, *, skip_bad: bool = False) -> Judgements:
+def read_judgements(
+    path: str | Path, *, skip_bad: bool = False, limit: int | None = None, rejects: Rejects | None = None
+) -> Judgements:
     """Read who said what of which answers.
 
     Args:
         path: what `data.containers.open_container` takes; the form of its rows is recognised from the first.
         skip_bad: count rows that cannot be used and go on, instead of stopping at the first.
+        limit: most rows that are read.
+        rejects: collects the rows that cannot be used, in the place of `skip_bad`.
 
     Raises:
-        DataError: the file cannot be read, its rows have no form of ours, nobody voted, or (unless they are skipped) a
-            row is bad.
+        DataError: the file cannot be read, its rows have no form of ours, none can be used, nobody voted, or (unless
+            they are skipped) a row is bad.
     """
-    container, rejects = open_container(path), Rejects(skip=skip_bad)
+    rejects = rejects if rejects is not None else Rejects(skip=skip_bad)
+    container = open_container(path)
     rows = container.rows(rejects)
     first = next(rows, None)
     if first is None:
@@ -40,7 +46,10 @@ def read_judgements(path: str | Path, *, skip_bad: bool = False) -> Judgements:
         raise DataError("data.no_rows", "the file has no rows", where=str(path), fix=fix)
     form = recognise(first)
     reading = _Reading(form, rejects)
-    pairs = tuple(reading.pairs(chain([first], rows)))
+    pairs = tuple(reading.pairs(islice(chain([first], rows), limit)))
+    if not reading.used:
+        what, fix = f"none of {len(rejects.rows)} rows can be used", "without --skip-bad the first bad row is named"
+        raise DataError("data.no_rows", what, where=str(path), fix=fix)
     if not any(pair.group.votes for pair in pairs):
         what, fix = "nobody voted: no row has a vote, a judge or a label", "is it the right file?"
         raise DataError("votes.none", what, where=str(path), fix=fix)
@@ -69,6 +78,7 @@ class _Reading:
         self.notes, self.roles = Notebook(), Roles()
         self.verdicts = Verdicts(Sides(*form.sides, "verdict"), self.notes)
         self.used = 0
+        self._places: dict[str, str] = {}  # by id
 
     def pairs(self, rows: Iterator[Row]) -> Iterator[JudgedPair]:
         """The pairs of the rows, in their order; refused rows are left out."""
@@ -84,6 +94,7 @@ class _Reading:
                     made = self._of_list(values, row.source)
                 else:
                     made = [self._pair(values, row.source)]
+                self._refuse_again(made)
             except DataError as error:
                 self.notes.drop()
                 self.verdicts.drop()
@@ -94,6 +105,15 @@ class _Reading:
             self.used += 1
             yield from made
         yield from alone.pairs()
+
+    def _refuse_again(self, made: Sequence[JudgedPair]) -> None:
+        """An id names one pair: a row of one annotator each would be as many pairs with a vote each."""
+        for group in (pair.group for pair in made):
+            before = self._places.setdefault(group.id, group.source)
+            if before != group.source:
+                what = f"the id {excerpt(group.id)!r} is also that of {before}"
+                fix = "put all votes on a pair into its one row, or give each pair an id of its own"
+                raise DataError("data.id", what, where=group.source, fix=fix)
 
     def _pair(self, values: Mapping[str, object], place: str) -> JudgedPair:
         (first, words), (second, others) = answers(values, self.form, self.notes, place)

@@ -34,7 +34,7 @@ def text_answer(value: object, name: str, notes: Notebook, place: str) -> Answer
         # What the annotators saw is not known: "true", "True", or "yes" that a reader of YAML made a truth value of.
         shown = str(value).lower() if isinstance(value, bool) else value
         what = "answers that are JSON values and not texts, whose votes count and whose lengths are unknown"
-        notes.add(what, f"{place} ({excerpt(name)} is {shown})")
+        notes.add(what, place, f"{excerpt(name)} is {shown}")
         return Completion(text=""), None
     raise _bad_side(value, name, place)
 

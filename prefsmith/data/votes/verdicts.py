@@ -87,9 +87,8 @@ class Verdicts:
         unknown = named is None and value is not None and not _NOTHING.match(value)
         self._pending.append((f"judge {annotator}" if role == "judge" else "people", shown if unknown else "", place))
         if named is None:
-            self.notes.add(
-                f"verdicts of {excerpt(annotator)} that name no side, counted as invalid", f"{place} ({shown})"
-            )
+            what = f"verdicts of {excerpt(annotator)} that name no side, counted as invalid"
+            self.notes.add(what, place, shown)
         return named or "invalid"
 
 

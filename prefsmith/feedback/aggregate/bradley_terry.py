@@ -7,7 +7,7 @@ from prefsmith.feedback.aggregate.aggregate import Aggregate
 from prefsmith.feedback.aggregate.components import Items, components
 from prefsmith.feedback.aggregate.crowdkit import load
 from prefsmith.feedback.aggregate.panel import FIRST, SECOND, TIE, Panel, PerPair
-from prefsmith.feedback.aggregate.reliability import Reliability, likeliest
+from prefsmith.feedback.aggregate.reliability import Reliability, likeliest, parts
 
 _ROUNDS = 10_000
 SAYS_STRONGER = "how often it says that the stronger answer is better, its own votes among those that decide"
@@ -93,13 +93,13 @@ def _consistency(panel: Panel, strengths: Float64[np.ndarray, " item"]) -> Relia
     gap = (strengths[panel.items[:, 0]] - strengths[panel.items[:, 1]])[panel.pair[decided]]
     gap = np.where(panel.said[decided] == FIRST, gap, -gap)
     agrees = np.where(np.abs(gap) < 1e-9, 0.5, gap > 0)
-    annotator = panel.annotator[decided]
+    annotator, part = panel.annotator[decided], parts(panel)[decided]
     ones, zeros = np.ones(len(gap)), np.zeros(len(gap))
     return likeliest(
         np.concatenate([annotator, annotator]),
         np.concatenate([ones, zeros]),
         np.concatenate([zeros, ones]),
-        np.concatenate([agrees, 1 - agrees]),
+        np.concatenate([part * agrees, part * (1 - agrees)]),
         panel,
         SAYS_STRONGER,
         0.5,

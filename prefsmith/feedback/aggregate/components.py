@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from prefsmith.feedback.aggregate.panel import Panel
 
@@ -27,6 +27,12 @@ def components(panel: Panel) -> Iterator[tuple[Items, np.ndarray]]:
     for places in np.split(order, starts[1:]):
         if len(places):
             yield np.unique(panel.items[pairs[places]]), pairs[places]
+
+
+def largest(compared: Bool[np.ndarray, "all all"]) -> Items:
+    """The most answers that are all connected, of a table of who was compared with whom; the first of as large ones."""
+    roots = _roots(np.argwhere(compared), len(compared))
+    return np.flatnonzero(roots == np.bincount(roots).argmax())
 
 
 def _roots(links: Links, size: int) -> Items:

@@ -70,6 +70,11 @@ class Panel:
         flat = np.bincount(self.pair * 3 + self.said, minlength=self.pairs * 3)
         return flat.reshape(self.pairs, 3).astype(np.float64)
 
+    @property
+    def seat(self) -> OfVotes:
+        """Of each vote a number for its pair and annotator: the same where one was shown a pair in both orders."""
+        return np.unique(self.pair * np.int64(max(1, len(self.names))) + self.annotator, return_inverse=True)[1]
+
     def of_pairs(self, chosen: OfPairs) -> "Panel":
         """The votes on some pairs alone; everything keeps its number."""
         kept = np.isin(self.pair, chosen)

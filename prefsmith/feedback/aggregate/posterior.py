@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from prefsmith.feedback.aggregate.panel import Panel
-from prefsmith.feedback.aggregate.reliability import Reliability, likeliest, spread
+from prefsmith.feedback.aggregate.reliability import Reliability, likeliest, parts, spread
 
 Evidence = Float64[np.ndarray, "vote label"]
 """log P(the vote | the label is true)."""
@@ -33,14 +33,15 @@ def normal(logs: Float64[np.ndarray, "row label"]) -> Float64[np.ndarray, "row l
 
 
 def judged_by_others(panel: Panel, logs: Joint, evidence: Evidence) -> Reliability:
-    """How reliable each annotator is, where each of its votes is taken out of what the pair is judged by.
+    """How reliable each annotator is, where all of its votes are taken out of what the pair is judged by.
 
     Args:
         panel: the votes.
         logs: of the pairs, from all votes.
         evidence: of each vote.
     """
-    others = normal(logs[panel.pair] - evidence)
+    own = np.stack([np.bincount(panel.seat, weights=column) for column in evidence.T], axis=1)
+    others = normal(logs[panel.pair] - own[panel.seat])
     right = others[np.arange(len(others)), panel.said]
     wrong = spread(right, logs.shape[1])
-    return likeliest(panel.annotator, right, wrong, np.ones(len(right)), panel, RIGHT, 1 / logs.shape[1])
+    return likeliest(panel.annotator, right, wrong, parts(panel), panel, RIGHT, 1 / logs.shape[1])

@@ -7,6 +7,9 @@ says just this. An annotator who is right with probability a then says it with p
 
 which is concave. The value is where l is largest; the interval holds every a with 2 (l(value) - l(a)) <= 3.84. It is
 within [0, 1], is not a point at 0 or 1, and where the others leave everything open it is all of [0, 1].
+
+An annotator who was shown a pair in both orders votes on it twice. Both votes are taken out of what others say, and w
+is one half, so that each annotator has one vote on a pair in total.
 """
 
 from collections.abc import Callable
@@ -20,6 +23,8 @@ _DROP = 3.841458820694124 / 2
 """How far l falls to the ends: the 95th percentile of chi-squared with one degree of freedom, halved."""
 _STEPS = 60
 _LEAST = 1e-12
+_DIGITS = 9
+"""Of sums of thirds that are equal."""
 AGREES = "how often it says what most others say of the pair"
 
 
@@ -101,18 +106,21 @@ def likeliest(
 
 def agreement(panel: Panel) -> Reliability:
     """How often each annotator says what most others say of a pair; where they are split, each label in part."""
-    counts = panel.counts()[panel.pair]
-    counts[np.arange(len(counts)), panel.said] -= 1
+    seat, part = panel.seat, parts(panel)
+    place = seat * 3 + panel.said
+    own = np.bincount(place, part, 3 * (int(seat.max(initial=-1)) + 1)).reshape(-1, 3)
+    flat = np.bincount(panel.pair * 3 + panel.said, part, panel.pairs * 3).reshape(-1, 3)
+    counts = (flat[panel.pair] - own[seat]).round(_DIGITS)
     most = counts.max(axis=1)
     heard = most > 0
     top = (counts == most[:, None]) & heard[:, None]
     share = top / np.maximum(1, top.sum(axis=1))[:, None]
-    agrees = share[np.arange(len(share)), panel.said]
+    agrees, part = share[np.arange(len(share)), panel.said][heard], part[heard]
     size = len(panel.names)
     # l with weights: a vote that agrees in part is that much of a success and the rest of a failure.
     annotator = np.concatenate([panel.annotator[heard], panel.annotator[heard]])
     ones, zeros = np.ones(int(heard.sum())), np.zeros(int(heard.sum()))
-    weight = np.concatenate([agrees[heard], 1 - agrees[heard]])
+    weight = np.concatenate([part * agrees, part * (1 - agrees)])
     found = likeliest(
         annotator,
         np.concatenate([ones, zeros]),
@@ -123,10 +131,16 @@ def agreement(panel: Panel) -> Reliability:
         1 / panel.labels,
     )
     # The largest value is a plain share: said exactly, and not as far as halving found it.
-    heard_votes = np.bincount(panel.annotator[heard], minlength=size)
-    right = np.bincount(panel.annotator[heard], weights=agrees[heard], minlength=size)
+    heard_votes = np.bincount(panel.annotator[heard], weights=part, minlength=size)
+    right = np.bincount(panel.annotator[heard], weights=part * agrees, minlength=size)
     value = np.divide(right, heard_votes, out=np.full(size, np.nan), where=heard_votes > 0)
     return replace(found, value=value)
+
+
+def parts(panel: Panel) -> PerVote:
+    """What part of all that its annotator says of the pair each vote is."""
+    seat = panel.seat
+    return 1 / np.bincount(seat)[seat]
 
 
 def spread(right: PerVote, labels: int) -> PerVote:

@@ -56,7 +56,7 @@ def read_answers(files: Sequence[str], *, skip_bad: bool) -> Answers:
 
 def _said(file: str, found: Answers, *, skip_bad: bool) -> Iterator[tuple[str, list[float]]]:
     """Of each pair its key and what was said of it, in the key's order."""
-    first = next(open_container(file).rows(Rejects()), None)
+    first = next(open_container(file).rows(Rejects(skip=skip_bad)), None)
     judged = first is not None and any(name in first.values for name in EVIDENCE) and not _is_label(first.values)
     if not judged:
         rejects = Rejects(skip=skip_bad)
@@ -71,7 +71,7 @@ def _said(file: str, found: Answers, *, skip_bad: bool) -> Iterator[tuple[str, l
     except DataError as error:
         if error.code != "votes.none":
             raise
-        yield from _unanswered(file, found)
+        yield from _unanswered(file, found, skip_bad=skip_bad)
         return
     found.rows += judgements.rows
     found.refused += sum(judgements.refused.values())
@@ -95,11 +95,12 @@ def _labelled(group: Group) -> Iterator[tuple[str, list[float]]]:
         yield key, [1 - each.prob if turned else each.prob]
 
 
-def _unanswered(file: str, found: Answers) -> Iterator[tuple[str, list[float]]]:
+def _unanswered(file: str, found: Answers, *, skip_bad: bool) -> Iterator[tuple[str, list[float]]]:
     """A file that went out and has no vote at all yet."""
     from prefsmith.data.pool import read_pool
 
-    pool = read_pool(file)
+    pool = read_pool(file, skip_bad=skip_bad)
     found.rows += pool.rows
+    found.refused += sum(pool.refused.values())
     for candidate in pool.candidates:
         yield candidate.key, []

@@ -1,5 +1,6 @@
 """A published table of systems and their scores, and how far two orders are the same."""
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +15,7 @@ def read_official(path: Path) -> dict[str, float]:
     A line of `+` or `-` parts groups that its authors do not tell apart, and is passed over.
 
     Raises:
-        DataError: the file cannot be read, or another line is no name and number.
+        DataError: the file cannot be read, another line is no name and number, or a name stands twice.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -25,12 +26,18 @@ def read_official(path: Path) -> dict[str, float]:
     for number, line in enumerate(lines, start=1):
         if not line.strip("+-= \t"):
             continue
-        name, *rest = line.split()
         try:
-            table[name] = float(rest[0])
-        except (IndexError, ValueError) as error:
+            name, score = line.split()[:2]
+            value = float(score)
+        except ValueError:
+            name, value = "", math.nan
+        if not math.isfinite(value):
             what, fix = f"this is no name and number: {excerpt(line)}", "a line is a system and its score"
-            raise DataError("label.official", what, where=f"{path}:{number}", fix=fix) from error
+            raise DataError("label.official", what, where=f"{path}:{number}", fix=fix)
+        if name in table:
+            what, fix = f"{excerpt(name)} has a line already", "give every system one line"
+            raise DataError("label.official", what, where=f"{path}:{number}", fix=fix)
+        table[name] = value
     return table
 
 

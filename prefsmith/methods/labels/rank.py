@@ -11,9 +11,9 @@ import numpy as np
 
 from prefsmith.data.votes.judgements import JudgedPair
 from prefsmith.data.votes.read import read_judgements
-from prefsmith.errors import DataError
+from prefsmith.errors import ConfigError, DataError
 from prefsmith.feedback.aggregate.bradley_terry import fit
-from prefsmith.feedback.aggregate.components import components
+from prefsmith.feedback.aggregate.components import components, largest
 from prefsmith.feedback.aggregate.contest import Contest, borda, contest_of, copeland
 from prefsmith.feedback.aggregate.cycles import triples
 from prefsmith.feedback.aggregate.kemeny import MOST_ITEMS, kemeny
@@ -24,6 +24,8 @@ from prefsmith.methods.labels.official import read_official, tau
 Of = Literal["systems", "answers"]
 Order = Literal["bradley-terry", "borda", "copeland"]
 _DRAWS = 200
+LEAST_DRAWS = 40
+"""Below it 2.5 % of the draws are not one of them."""
 SCORES: dict[str, Callable[[Contest], np.ndarray]] = {
     "bradley-terry": lambda contest: fit(contest.wins + 0.1 * contest.compared)[0],
     "borda": borda,
@@ -48,6 +50,10 @@ class Ranking:
     ties: Ties = "half"
     seed: int = 0
     skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError("label.value", f"--seed is {self.seed}, below 0", where="--seed", fix="--seed 0 or more")
 
 
 def rank_votes(votes: Path, ranking: Ranking, *, against: Path | None = None) -> dict[str, object]:
@@ -84,6 +90,7 @@ def rank_votes(votes: Path, ranking: Ranking, *, against: Path | None = None) ->
         "order": ranking.order,
         "ties": ranking.ties,
         "seed": ranking.seed,
+        "draws": _DRAWS,
         "pairs": {"read": len(judgements.pairs), "not_named": unknown},
         "refused": dict(judgements.refused),
         "contests": contests,
@@ -120,9 +127,8 @@ def _contest(
     ranking: Ranking,
 ) -> dict[str, object]:
     contest = contest_of(table, items, numbers)
-    score = SCORES[ranking.order]
-    values = score(contest)
-    low, high = _interval(table, pairs, items, numbers, ranking)
+    values = SCORES[ranking.order](contest)
+    low, high, draws = _interval(table, pairs, items, numbers, values, ranking)
     winner = contest.condorcet_winner()
     order = np.argsort(-values, kind="stable")
     called = [names[int(item)] for item in items]
@@ -134,7 +140,7 @@ def _contest(
         "votes": len(inside.said),
         "items": [
             {"name": called[place], "score": _number(float(values[place])), "low": low[place], "high": high[place],
-             "votes": float(contest.wins[place].sum() + contest.wins[:, place].sum())}
+             "draws": draws[place], "votes": float(contest.wins[place].sum() + contest.wins[:, place].sum())}
             for place in order
         ],
         "condorcet_winner": None if winner is None else called[winner],
@@ -147,25 +153,56 @@ def _contest(
 
 
 def _interval(
-    table: Panel, pairs: Sequence[JudgedPair], items: np.ndarray, numbers: np.ndarray, ranking: Ranking
-) -> tuple[list[float | None], list[float | None]]:
-    """95 % of draws of whole prompts; None where there is one prompt, so that nothing shows how far scores scatter."""
+    table: Panel,
+    pairs: Sequence[JudgedPair],
+    items: np.ndarray,
+    numbers: np.ndarray,
+    values: np.ndarray,
+    ranking: Ranking,
+) -> tuple[list[float | None], list[float | None], list[int]]:
+    """95 % of draws of whole prompts, and how many draws have a score of each item.
+
+    None where there is one prompt, so that nothing shows how far scores scatter, or where few draws have a score.
+    """
     prompts = [pairs[place].group.prompt_key() for place in numbers]
     clusters = {key: place for place, key in enumerate(dict.fromkeys(prompts))}
+    size = len(items)
     if len(clusters) < 2:
-        return [None] * len(items), [None] * len(items)
+        return [None] * size, [None] * size, [0] * size
     member = np.array([clusters[key] for key in prompts])
     wins = table.counts()[numbers]
     wins = wins[:, :2] + wins[:, 2:] / 2
     first, second = np.searchsorted(items, table.items[numbers]).T
-    rng, size, drawn = np.random.default_rng(ranking.seed), len(items), list[np.ndarray]()
+    rng, drawn = np.random.default_rng(ranking.seed), list[np.ndarray]()
     for _ in range(_DRAWS):
         times = np.bincount(rng.integers(0, len(clusters), len(clusters)), minlength=len(clusters))[member]
         matrix = np.bincount(first * size + second, times * wins[:, 0], size * size)
         matrix += np.bincount(second * size + first, times * wins[:, 1], size * size)
-        drawn.append(SCORES[ranking.order](Contest(matrix.reshape(size, size))))
-    low, high = np.nanquantile(np.stack(drawn), [0.025, 0.975], axis=0)
-    return [_number(each) for each in low.tolist()], [_number(each) for each in high.tolist()]
+        drawn.append(_drawn(Contest(matrix.reshape(size, size)), values, ranking.order))
+    scores = np.stack(drawn)
+    draws = (~np.isnan(scores)).sum(axis=0)
+    ends: list[list[float | None]] = [
+        [
+            float(np.nanquantile(each, end)) if n >= LEAST_DRAWS else None
+            for each, n in zip(scores.T, draws, strict=True)
+        ]
+        for end in (0.025, 0.975)
+    ]
+    return ends[0], ends[1], draws.tolist()
+
+
+def _drawn(contest: Contest, values: np.ndarray, order: Order) -> np.ndarray:
+    """Scores in a draw; NaN of items that it does not compare.
+
+    Strengths have one zero only among items that the draw connects: those of the most items are taken, with the mean
+    that these items have over all votes.
+    """
+    if order != "bradley-terry":
+        return SCORES[order](contest)
+    inside = largest(contest.compared)
+    scores = np.full(len(values), np.nan)
+    scores[inside] = SCORES[order](Contest(contest.wins[np.ix_(inside, inside)])) + values[inside].mean()
+    return scores
 
 
 def _number(value: float) -> float | None:

@@ -115,7 +115,7 @@ def _vote(vote: Vote, roles: Mapping[str, Role], chosen: int) -> dict[str, objec
 
 
 def refuse_out(out: Path, read: Sequence[Path]) -> None:
-    """Not over a file that is read, and not under a name that would be read as something else.
+    """Not over any file, and not under a name that would be read as something else.
 
     Raises:
         ConfigError: so it is.
@@ -127,10 +127,12 @@ def refuse_out(out: Path, read: Sequence[Path]) -> None:
         raise ConfigError("label.out", "this is a folder", where=str(out), fix=fix)
     if out.expanduser().resolve() in [path.expanduser().resolve() for path in read]:
         raise ConfigError("label.out", "the file to write is one that is read", where=str(out), fix=fix)
+    if out.exists() or out.is_symlink():
+        raise ConfigError("label.out", "there is something already", where=str(out), fix="choose another --out")
 
 
 def write_rows(out: Path, made: Rows) -> None:
-    """A line for each row, replacing an older file in one move.
+    """A line for each row; the file is there whole or not at all.
 
     Raises:
         ConfigError: it cannot be written.

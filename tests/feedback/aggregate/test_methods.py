@@ -89,6 +89,33 @@ def test_intervals_of_agreement_are_those_of_a_share():
     assert (one_off.low[0], one_off.high[0]) == pytest.approx((0.628, 0.994), abs=1e-3)
 
 
+def test_an_annotator_is_not_held_against_its_own_vote_on_the_other_order():
+    """Fault: who was shown every pair both ways agrees with itself, and is sound where nobody else voted."""
+    alone = agreement(of_votes([(pair, 0, pair % 2) for pair in range(40) for _ in "ab"]))
+    assert np.isnan(alone.value[0]) and alone.votes[0] == 80
+    # Of three who vote once a pair, each vote laid down twice: nothing is learnt by the copies.
+    said = np.random.default_rng(17).integers(0, 3, (60, 3))
+    once = [(pair, annotator, said[pair, annotator]) for pair in range(60) for annotator in range(3)]
+    twice = [vote for vote in once for _ in "ab"]
+    for method in (agreement, lambda panel: bradley_terry(panel).reliability):
+        for name in ("value", "low", "high"):
+            first, second = (getattr(method(of_votes(votes)), name) for votes in (once, twice))
+            np.testing.assert_allclose(first, second, atol=1e-9)
+    # w1 says both of pair 0, w2 the first: w0 agrees with the first alone, as it has 1.5 votes of 2.
+    split = agreement(of_votes([(0, 0, FIRST), (0, 1, FIRST), (0, 1, SECOND), (0, 2, FIRST)]))
+    assert split.value.tolist() == [1, 0.5, 1]
+
+
+@pytest.mark.parametrize("fit", [one_coin, smoothed_dawid_skene, glad, dawid_skene])
+def test_what_a_pair_is_judged_by_has_no_vote_of_the_annotator(fit):
+    """Fault: the vote on the other order stays in, and an annotator whom nobody shares a pair with is sure."""
+    votes = [(pair, annotator, (pair + annotator * (pair % 5 == 0)) % 2) for pair in range(30) for annotator in (0, 1)]
+    votes += [(pair, 2, pair % 2) for pair in range(30, 60) for _ in "ab"]
+    found = fit(of_votes(votes)).reliability
+    assert np.isnan(found.value[2]) or (found.low[2] < 0.01 and found.high[2] > 0.99)
+    assert found.low[0] > 0.5
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("name", OWN)
 def test_labels_and_reliability_do_not_depend_on_which_answer_is_called_first(name, seed):

@@ -31,6 +31,7 @@ def write(path, rows):
 def make(folder, rows, wanted=None, texts=None, **options):
     votes, out = write(folder / "votes.jsonl", rows), folder / "labels.jsonl"
     where = write(folder / "texts.jsonl", texts) if texts else None
+    out.unlink(missing_ok=True)  # of what was made before
     made = aggregate_votes(votes, out, wanted or Wanted(), texts=where, **options)
     return made, [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.exists() else []
 
@@ -205,10 +206,12 @@ def test_the_flip_rate_is_that_of_the_truth(tmp_path):
 def test_a_dry_run_writes_nothing_and_files_that_are_read_stay(tmp_path):
     made, rows = make(tmp_path, [row(0, "a")], dry_run=True)
     assert made.out is None and not rows and made.evidence["pairs"]["written"] == 1
-    for out in (tmp_path / "votes.jsonl", tmp_path / "x.csv", tmp_path):
+    (tmp_path / "kept.jsonl").write_text("of last week")
+    for out in (tmp_path / "votes.jsonl", tmp_path / "x.csv", tmp_path, tmp_path / "kept.jsonl"):
         with pytest.raises(PrefsmithError) as caught:
             aggregate_votes(tmp_path / "votes.jsonl", out, Wanted())
         assert caught.value.code == "label.out"
+    assert (tmp_path / "kept.jsonl").read_text() == "of last week"
     with pytest.raises(PrefsmithError) as caught:
         Wanted("shares")
     assert caught.value.code == "label.method" and "share" in caught.value.fix

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from prefsmith.errors import DataError
+from prefsmith.errors import ConfigError, DataError
 from prefsmith.methods.labels.official import read_official, tau
 from prefsmith.methods.labels.rank import Ranking, rank_votes
 
@@ -32,6 +32,34 @@ def table(folder, text):
 
 PAIRS = (("good", 1, "fair", 2), ("fair", 1, "poor", 3), ("poor", 4, "good", 2), ("good", 1, "tied", 1))
 ROWS = [(segment, judge, *pair) for segment in range(6) for judge in ("j", "k") for pair in PAIRS]
+
+
+@pytest.mark.parametrize("order", ["bradley-terry", "borda", "copeland"])
+def test_draws_that_leave_a_system_out_say_nothing_of_it(tmp_path, order):
+    """Fault: the fit of such a draw raises, or gives NaN for all; or its strengths have another zero."""
+    pairs = [("a", 1, "b", 2), ("b", 1, "c", 2), ("a", 2, "c", 1)]
+    rows = [(segment, "j", *pairs[segment % 3]) for segment in range(60)] + [(60, "j", "a", 1, "rare", 2)]
+    (contest,) = rank_votes(wmt(tmp_path, rows), Ranking(order=order))["contests"]
+    found = {each["name"]: each for each in contest["items"]}
+    assert all(found[name]["draws"] == 200 for name in "abc") and 100 < found["rare"]["draws"] < 160
+    assert found["rare"]["score"] < -1 if order == "bradley-terry" else found["rare"]["score"] == 0
+    assert found["rare"]["high"] < found["a"]["low"]
+    apart = [(1, "j", "a", 1, "b", 2), (2, "j", "b", 1, "c", 2)]  # half of the draws have one prompt alone
+    (contest,) = rank_votes(wmt(tmp_path, apart), Ranking(order=order))["contests"]
+    assert all(each["low"] <= each["score"] <= each["high"] for each in contest["items"])
+
+
+def test_below_forty_draws_there_is_no_interval(tmp_path, monkeypatch):
+    monkeypatch.setattr("prefsmith.methods.labels.rank.LEAST_DRAWS", 190)
+    rows = [(segment, "j", "a", 1, "b", 2) for segment in range(30)] + [(60, "j", "a", 1, "rare", 2)]
+    (contest,) = rank_votes(wmt(tmp_path, rows), Ranking(order="borda"))["contests"]
+    assert [each["name"] for each in contest["items"] if each["low"] is None] == ["rare"]
+
+
+def test_a_seed_below_zero_is_refused():
+    with pytest.raises(ConfigError) as caught:
+        Ranking(seed=-1)
+    assert caught.value.code == "label.value"
 
 
 @pytest.mark.parametrize("order", ["bradley-terry", "borda", "copeland"])
@@ -98,7 +126,7 @@ def test_the_order_of_a_table(tmp_path):
     )
     assert found["against"]["kendall_tau"] == 1.0 and found["against"]["systems"] == 2
     assert (found["against"]["only_there"], found["against"]["only_here"]) == (1, 2)
-    for text in ("good\n", "good x\n", "else 1\n"):
+    for text in ("good\n", "good x\n", "else 1\n", "\u00a0\n", "good nan\n", "good 1\ngood 2\n"):
         with pytest.raises(DataError) as caught:
             rank_votes(wmt(tmp_path, ROWS), Ranking(), against=table(tmp_path, text))
         assert caught.value.code == "label.official"
