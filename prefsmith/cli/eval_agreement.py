@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prefsmith.cli.terminal import cut, say
+from prefsmith.wording import counted
 
 if TYPE_CHECKING:
     from prefsmith.evaluate.agreement import Agreement
@@ -60,9 +61,9 @@ def lines(agreement: "Agreement") -> Iterator[str]:
     """The main table of a file, and what it cannot say."""
     whole = agreement.whole
     persons = "1 person" if whole.people.annotators == 1 else f"{whole.people.annotators:,} people"
-    pairs = f"{_several(whole.pairs, 'pair')} of answers to {_several(whole.prompts, 'prompt')}"
-    counted = f"{pairs}, {persons}, {_several(len(whole.judges), 'judge')}"
-    yield f"{agreement.name}: {counted}"
+    pairs = f"{counted(whole.pairs, 'pair')} of answers to {counted(whole.prompts, 'prompt')}"
+    voted = f"{pairs}, {persons}, {counted(len(whole.judges), 'judge')}"
+    yield f"{agreement.name}: {voted}"
     if whole.people.annotators:
         yield from _people(agreement)
     if whole.judges and whole.people.annotators:
@@ -121,10 +122,6 @@ def _judges_alone(agreement: "Agreement") -> Iterator[str]:
     for each in agreement.between_judges:
         two = f"{cut(each.first, NAME)} and {cut(each.second, NAME)}"
         yield f"  {two} agree on {_share(each.agreement)} of {each.agreement.n:,}, kappa {_bare(each.kappa, '.3f')}"
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _padded(name: str) -> str:

@@ -1,7 +1,7 @@
 """What the DPO paper says of win rates over temperatures, and whether it came out: each a difference with its interval.
 
 No claim has to hold: a small world with other models may well be otherwise. Where the interval of the difference holds
-zero, the two are not told apart.
+zero, the two are not told apart: that is no evidence for a claim that one is not above the other either.
 
 Source:
     Rafailov et al. 2023, arXiv:2305.18290, figure 2 (right) and section 6.2.
@@ -55,7 +55,7 @@ class _Question:
         sides: method and reward of each; None where any reward fits.
         of: rates of both sides at each temperature, to the number that the claim says is above zero.
         at: temperatures that it reads; empty for all.
-        above: whether the claim is that it is above zero; otherwise that it is not.
+        above: whether the claim is that it is above zero; otherwise that it is not, which holds where it is below.
     """
 
     claim: str
@@ -133,11 +133,12 @@ def _claim(
 
 
 def _verdict(found: Interval, *, above: bool) -> str:
-    if not above:
-        return OPPOSITE if found.low > 0 else AS_IN_PAPER
+    """Where the whole interval lies; one that holds zero, or has no ends, tells nothing apart."""
     if found.low > 0:
-        return AS_IN_PAPER
-    return OPPOSITE if found.high < 0 else ALIKE
+        return AS_IN_PAPER if above else OPPOSITE
+    if found.high < 0:
+        return OPPOSITE if above else AS_IN_PAPER
+    return ALIKE
 
 
 def _arm(scores: Mapping[Arm, Scores], method: str, reward: str | None) -> Arm | None:

@@ -62,15 +62,30 @@ def reference_of(path: str, reader: Reader, *, device: str, template: str) -> Re
     Raises:
         ConfigError: it cannot be told.
     """
-    stored = Path(path).expanduser() / "run.yaml"
-    if stored.is_file():
-        config = load_settings(stored)
-        if config.reference.path is not None or reader.base is None:
-            return open_reader(config.reference.path or config.model.path, device=device, template=template)
+    origin = reference_path(path, without_adapter=reader.base is not None)
+    if origin is not None:
+        return open_reader(origin, device=device, template=template)
     if reader.base is not None:
         return Reader(reader.base, reader.encoder, f"{reader.origin} without its adapter")
     what = "these weights do not say what they were trained from, and no adapter can be taken off them"
     raise ConfigError("generate.reference", what, where=path, fix="name the run's folder, or --reference MODEL")
+
+
+def reference_path(path: str, *, without_adapter: bool = False) -> str | None:
+    """The model that a run's settings name as what it was trained from; None where `path` is no run's folder.
+
+    Args:
+        path: a run's folder, or another place.
+        without_adapter: whether the run's own adapter can be taken off, which only `reference.path` goes before.
+
+    Raises:
+        ConfigError: the settings of the run cannot be read.
+    """
+    stored = Path(path).expanduser() / "run.yaml"
+    if not stored.is_file():
+        return None
+    config = load_settings(stored)
+    return config.reference.path or (None if without_adapter else config.model.path)
 
 
 def _facts(prefix: str, answer: Answer) -> dict[str, object]:

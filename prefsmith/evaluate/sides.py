@@ -8,7 +8,9 @@ from typing import Literal
 from prefsmith.data.completions import Completions, read_completions
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.evaluate.reader import result_of
+from prefsmith.evaluate.side_by_side import reference_path
 from prefsmith.files import digest_of_files, file_digest, model_files
+from prefsmith.model.adapters import named_base
 from prefsmith.model.load import check_origin
 from prefsmith.records import Group
 
@@ -35,16 +37,31 @@ class Side:
         """What it is: two sides of one identity answer alike.
 
         Raises:
-            ConfigError: a run has no model yet.
+            ConfigError: a run has no model yet or cannot be read, or an adapter does not name its base.
         """
         if self.kind == "file":
-            return {"kind": self.kind, "sha256": file_digest(Path(self.place))}
-        folder = Path(result_of(self.place)).expanduser()
-        if not folder.is_dir():
-            return {"kind": self.kind, "hub": self.place}
-        files = model_files(folder)
-        names = [path.name for path in files]
-        return {"kind": self.kind, "files": names, "sha256": digest_of_files(files)}
+            return {"kind": self.kind, "sha256": file_digest(Path(self.place).expanduser())}
+        known = {"kind": self.kind, **_weights(self.place)}
+        if self.kind == "reference" and (trained_from := reference_path(self.place)) is not None:
+            known["reference"] = _weights(trained_from)
+        return known
+
+
+def _weights(place: str) -> dict[str, object]:
+    """The files that decide what a model answers; with an adapter those of its base too. A hub id stands for itself."""
+    folder = Path(result_of(place)).expanduser()
+    known = _files(str(folder) if folder.is_dir() else place)
+    if (folder / "adapter_config.json").is_file():
+        known["base"] = _files(named_base(str(folder)))
+    return known
+
+
+def _files(place: str) -> dict[str, object]:
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        return {"hub": place}
+    files = model_files(folder)
+    return {"files": [path.name for path in files], "sha256": digest_of_files(files)}
 
 
 def method_side(word: str) -> Side:

@@ -14,6 +14,7 @@ from prefsmith.evaluate.bootstrap import Interval, average, clustered, ratio
 from prefsmith.evaluate.paired import SignTest, sign_test_of
 from prefsmith.records import Group, Vote
 from prefsmith.stats import Share, wilson
+from prefsmith.wording import counted
 
 Verdict = Literal["win", "loss", "tie", "invalid"]
 POINTS: Mapping[Verdict, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
@@ -97,8 +98,7 @@ class WinRate:
         if self.rate is None:
             return ["no pair has a verdict: there is no win rate"]
         if self.rate.n < FEW:
-            plural = "s" * (self.rate.n != 1)
-            found.append(f"only {self.rate.n:.0f} prompt{plural}: the interval is wide, and rough")
+            found.append(f"only {counted(round(self.rate.n), 'prompt')}: the interval is wide, and rough")
         if self.invalid * 20 > self.judged + self.invalid:
             share = self.invalid / (self.judged + self.invalid)
             found.append(f"{share:.0%} of the pairs have no verdict: see the bounds")

@@ -12,6 +12,8 @@ from prefsmith.files import sync_folder, write_durably
 from prefsmith.train.checkpoint import lock
 
 SETTINGS = "settings.json"
+_FORM = 2
+"""Of the settings. Older ones leave out some of what decides what comes out, so that nothing goes on behind them."""
 VERDICTS = "verdicts.jsonl"
 """What model judges replied."""
 _FIRST = {"LOCK", VERDICTS}
@@ -58,18 +60,22 @@ class Workplace:
             settings: as JSON has them.
 
         Raises:
-            ConfigError: the folder was begun with other settings.
+            ConfigError: the folder was begun with other settings, or by a prefsmith that kept fewer of them.
             TrainingError: the disk is full or fails.
         """
         path, now = self.folder / SETTINGS, json.loads(json.dumps(settings))
         if not path.exists():
-            self.write(SETTINGS, json.dumps({"settings": now}, indent=1) + "\n")
+            self.write(SETTINGS, json.dumps({"form": _FORM, "settings": now}, indent=1) + "\n")
             return
         try:
-            before = json.loads(path.read_bytes())["settings"]
+            stored = json.loads(path.read_bytes())
+            before, form = stored["settings"], stored.get("form")
         except (OSError, ValueError, KeyError, TypeError) as error:
             what, fix = "the settings of what is in this folder cannot be read", "give another folder with --out"
             raise ConfigError("evaluate.folder", what, where=str(path), fix=fix) from error
+        if form != _FORM:
+            what = "the folder was begun by another version of prefsmith, which kept its settings in another form"
+            raise ConfigError("evaluate.changed", what, where=str(path), fix="give another folder with --out")
         if changed := _differing(before, now):
             what = f"the folder was begun with other settings: {', '.join(changed)}"
             fix = "give the same ones to go on, or another folder with --out"

@@ -55,13 +55,9 @@ class LocalModel:
         return derived_nonce
 
     def identity(self) -> Mapping[str, object]:
-        """The model, a digest of its weights, and how messages become text."""
-        return {
-            "kind": "local",
-            "model": self.origin,
-            "weights": self._weights,
-            "written": self.encoder.renderer.describe(),
-        }
+        """The model, a digest of its weights, and how messages become text, a digest of the template too."""
+        written = self.encoder.renderer.identity()
+        return {"kind": "local", "model": self.origin, "weights": self._weights, **written}
 
     def replies(self, questions: Sequence[Question], asking: Asking) -> Iterator[tuple[int, Reply]]:
         """The number of each question and its reply; `rejected` where a question is longer than the model reads.

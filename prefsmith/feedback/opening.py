@@ -56,14 +56,16 @@ def open_judge(
 
 
 def _rule(config: RuleConfig) -> RuleJudge:
+    """The facts tell the rule from any other one, whatever name it is given."""
     name = config.name or (f"{config.rule} {config.pattern}" if config.pattern else config.rule)
     if config.pattern is not None:
         search = rules.contains if config.rule == "contains" else rules.matches
-        return RuleJudge(name, search(config.pattern))
+        return RuleJudge(name, search(config.pattern), facts={"rule": config.rule, "pattern": config.pattern})
     if config.rule in ("longer", "shorter"):
-        return RuleJudge(name, rules.longer() if config.rule == "longer" else rules.shorter())
+        rule = rules.longer() if config.rule == "longer" else rules.shorter()
+        return RuleJudge(name, rule, facts={"rule": config.rule})
     rule, digest = load_function(config.rule, "judge.rule")
-    return RuleJudge(name, rule, facts={"digest": digest})
+    return RuleJudge(name, rule, facts={"function": _function(config.rule), "digest": digest})
 
 
 def _reward(config: RewardConfig, say: Callable[[str], None]) -> ScoreJudge:
@@ -78,12 +80,13 @@ def _reward(config: RewardConfig, say: Callable[[str], None]) -> ScoreJudge:
     if config.is_function:
         name = config.name or config.reward
         function, sha256 = load_function(config.reward, "judge.reward")
-        return ScoreJudge(name, each_answer(name, function), tie_margin=config.tie_margin, facts={"digest": sha256})
+        facts = {"function": _function(config.reward), "digest": sha256}
+        return ScoreJudge(name, each_answer(name, function), tie_margin=config.tie_margin, facts=facts)
     from prefsmith.feedback.reward import open_reward
     from prefsmith.model.load import digest
 
     learned = open_reward(config.reward, device=config.device, refused=refused)
-    facts = {"weights": digest(learned.model.inner), "written": learned.encoder.renderer.describe()}
+    facts = {"weights": digest(learned.model.inner), **learned.encoder.renderer.identity()}
     return ScoreJudge(config.name or _named(config.reward), learned.rewards, tie_margin=config.tie_margin, facts=facts)
 
 
@@ -96,6 +99,11 @@ def _model(config: LocalConfig | ServerConfig, sleep: Callable[[float], object] 
     from prefsmith.feedback.local import open_local
 
     return open_local(config)
+
+
+def _function(named: str) -> str:
+    """The name of the function alone: of its file the digest counts, and not where it lies."""
+    return named.rpartition(":")[2]
 
 
 def _named(model: str) -> str:

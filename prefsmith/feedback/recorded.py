@@ -1,7 +1,6 @@
 """What was said before, as a judge: votes from a file, found again by the prompt and the two answers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from prefsmith.errors import DataError
@@ -44,7 +43,7 @@ class RecordedJudge:
             require_pair(group)
             heard |= {vote.annotator for vote in group.votes}
             wanted = tuple(vote for vote in group.votes if annotator in (None, vote.annotator))
-            for key, votes in ((_key(group, (0, 1)), wanted), (_key(group, (1, 0)), tuple(map(_turned, wanted)))):
+            for key, votes in ((_key(group, (0, 1)), wanted), (_key(group, (1, 0)), tuple(map(Vote.turned, wanted)))):
                 self._votes[key] = self._votes.get(key, ()) + votes
                 if key[1] == key[2]:
                     break  # equal answers: both ways are one
@@ -103,8 +102,3 @@ def read_votes(path: Path, name: str, annotator: str | None) -> RecordedJudge:
 def _key(group: Group, order: tuple[int, int]) -> _Key:
     first, second = (group.completions[index].content for index in order)
     return group.prompt_key(), first, second
-
-
-def _turned(vote: Vote) -> Vote:
-    """The vote where completions 0 and 1 have changed places; what was shown first stays what was shown first."""
-    return replace(vote, left=1 - vote.left, right=1 - vote.right)

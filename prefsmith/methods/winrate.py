@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from prefsmith.data.prompts import read_prompts
+from prefsmith.data.render import template_of_file
 from prefsmith.errors import ConfigError
 from prefsmith.evaluate.answers import Answers, Drawing, Writer, noise, of_file
 from prefsmith.evaluate.contest import Between, Entry, Standing, between, standings
@@ -198,9 +199,10 @@ def _identity(judge: Judge) -> dict[str, object]:
 
 def _settings(contest: Contest, line: Line, judge: Mapping[str, object]) -> dict[str, object]:
     """Everything that decides what comes out."""
-    keys = [group.prompt_key() for group in line.asked.groups]
+    keys = [json.dumps([group.prompt_key(), group.tools], default=repr) for group in line.asked.groups]
     return {
         "methods": {side.name: side.identity() for side in line.methods},
+        "order_of_methods": [side.name for side in line.methods],  # files of answers and votes are named by it
         "against": line.baseline.identity(),
         "prompts": {"n": len(keys), "sha256": hashlib.sha256("\n".join(keys).encode()).hexdigest()},
         "judge": dict(judge),
@@ -210,8 +212,15 @@ def _settings(contest: Contest, line: Line, judge: Mapping[str, object]) -> dict
         "max_new_tokens": contest.max_new_tokens,
         "top_p": contest.top_p,
         "seed": contest.seed,
-        "template": contest.template,
+        "template": _template(contest.template),
     }
+
+
+def _template(named: str) -> object:
+    """A template by its word, or by the file and what is in it."""
+    if named in ("auto", "plain"):
+        return named
+    return {"file": named, "sha256": hashlib.sha256(template_of_file(named).encode()).hexdigest()}
 
 
 def _all_answers(contest: Contest, line: Line, place: Workplace, say: Say) -> dict[Entry, Answers]:

@@ -47,7 +47,14 @@ def test_what_noise_could_have_done_is_not_told_apart():
              CHOSEN: random.integers(0, 2, (400, 3)).astype(float)}  # fmt: skip
     seen = found(table)
     assert seen["W1"].verdict == "not told apart" and seen["W1"].difference.low < 0 < seen["W1"].difference.high
-    assert seen["W3"].verdict == "as in the paper"  # which says that there is no difference to be seen
+    assert seen["W3"].verdict == "not told apart" and seen["W3"].difference.low < 0 < seen["W3"].difference.high
+
+
+def test_a_claim_that_something_is_not_above_is_held_by_what_is_below_alone():
+    below, level = {START: scores(0.5, 0.5, 0.4), CHOSEN: scores(0.4, 0.5, 0.4)}, scores(0.5, 0.5, 0.4)
+    assert found(below)["W3"].verdict == "as in the paper"
+    assert found({START: level, CHOSEN: level})["W3"].verdict == "not told apart"  # an interval from 0 to 0
+    assert found({START: level * np.nan, CHOSEN: level})["W3"].verdict == "not told apart"
 
 
 def test_what_is_not_trained_or_not_sampled_is_not_tested():

@@ -103,7 +103,7 @@ def test_all_of_them_at_once_where_asked_for(tmp_path):
     ],
 )
 def test_a_line_that_is_no_vote_is_refused(tmp_path, line):
-    (tmp_path / "settings.json").write_text('{"settings": {}}')
+    (tmp_path / "settings.json").write_text('{"form": 2, "settings": {}}')
     (tmp_path / "votes.jsonl").write_text(line + "\n")
     with pytest.raises(DataError, match=r"evaluate\.damaged"):
         judged(tmp_path, Counting(), pairs())

@@ -93,3 +93,41 @@ def test_the_identity_of_a_side_changes_with_what_it_answers(tmp_path):
     answers(tmp_path / "f.jsonl", ("a", "2"))
     assert method_side(file).identity() != first
     assert Side("h", "org/name", "model").identity() == {"kind": "model", "hub": "org/name"}
+
+
+def weights(folder, content):
+    folder.mkdir(exist_ok=True)
+    (folder / "model.safetensors").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("settings", [{"model": "base"}, {"model": "other", "reference": "base"}])
+def test_the_identity_of_a_reference_changes_with_what_the_model_was_trained_from(tmp_path, settings):
+    base, other = weights(tmp_path / "base", b"1"), weights(tmp_path / "other", b"1")
+    weights(tmp_path / "run", b"")
+    weights(tmp_path / "run" / "model", b"1")
+    named = {key: {"path": str(tmp_path / name)} for key, name in settings.items()}
+    (tmp_path / "run" / "run.yaml").write_text(json.dumps({"out": str(tmp_path / "run"), **named}))
+    side = Side("reference", str(tmp_path / "run"), "reference")
+    before = side.identity()
+    weights(base, b"2")
+    after = side.identity()
+    assert before != after and before["sha256"] == after["sha256"]
+    weights(other, b"3")
+    assert side.identity() == after  # which answers nothing here
+
+
+def test_the_identity_of_an_adapter_changes_with_its_base(tmp_path):
+    base, adapter = weights(tmp_path / "base", b"1"), weights(tmp_path / "adapter", b"1")
+    for named in (str(base), "org/base", str(adapter)):  # the last is refused when it is loaded
+        (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": named}))
+        before = {kind: Side("a", str(adapter), kind).identity() for kind in ("model", "reference")}
+        weights(base, named.encode())
+        for kind, known in before.items():
+            assert (Side("a", str(adapter), kind).identity() == known) == (named != str(base))
+
+
+def test_a_file_below_the_home_folder_has_an_identity(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = answers(tmp_path / "f.jsonl", ("a", "1"))
+    assert method_side("f=~/f.jsonl").identity() == method_side(file).identity()

@@ -50,6 +50,12 @@ def test_other_settings_are_refused_by_name(tmp_path):
         place.claim({"seed": 1, "judge": {"name": "shorter"}, "more": 1})
 
 
+def test_a_folder_of_an_older_form_is_refused_even_where_its_settings_are_the_same(tmp_path):
+    (begun(tmp_path) / "settings.json").write_text(json.dumps({"settings": SETTINGS}))
+    with Workplace(tmp_path) as place, pytest.raises(ConfigError, match=r"evaluate\.changed.*another version"):
+        place.claim(SETTINGS)
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(ConfigError, match=r"evaluate\.folder"), Workplace(tmp_path):

@@ -104,12 +104,14 @@ def test_recorded_votes_are_turned_where_the_answers_are():
     """What was shown first stays what was shown first, whichever place it has in the group."""
     judge = RecordedJudge("people", [pair("good", "poor", votes=(ANN, BEN))])
     ((ann, ben),) = judge.votes([pair("poor", "good")])
-    assert ann == Vote(1, 0, "left", "ann", 0) and ben == Vote(0, 1, "tie", "ben", 1)
+    assert ann == Vote(1, 0, "left", "ann", 1) and ben == Vote(0, 1, "tie", "ben", 0)
+    rule = RecordedJudge("rule", [pair("good", "poor", votes=(Vote(0, 1, "left", "rule"),))])
+    assert rule.votes([pair("poor", "good")]) == [(Vote(1, 0, "left", "rule", None),)]  # which knows no order
 
 
 def test_votes_on_one_pair_in_several_rows_come_together_and_equal_answers_count_once():
     judge = RecordedJudge("people", [pair(votes=(ANN,)), pair("three", "one", votes=(replace(ANN, annotator="cy"),))])
-    assert judge.votes([pair()]) == [(ANN, Vote(1, 0, "left", "cy", 0))]
+    assert judge.votes([pair()]) == [(ANN, Vote(1, 0, "left", "cy", 1))]
     assert RecordedJudge("people", [pair("a", "a", votes=(ANN,))]).votes([pair("a", "a")]) == [(ANN,)]
 
 

@@ -43,6 +43,22 @@ def test_functions_open(tmp_path):
         assert len(str(judge.describe()["digest"])) == 64
 
 
+def test_judges_of_one_name_are_told_apart_by_what_they_do(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def a(*answers): return 1\n\n\nb = lambda *answers: 2\n")
+    rules = [
+        {"rule": "longer"}, {"rule": "shorter"}, {"rule": f"{path}:a"}, {"rule": f"{path}:b"},
+        {"rule": "contains", "pattern": "n"}, {"rule": "contains", "pattern": "e"}, {"rule": "matches", "pattern": "n"},
+    ]  # fmt: skip
+    kinds = [{"kind": "rule", **rule} for rule in rules]
+    kinds += [{"kind": "reward", "reward": f"{path}:{name}"} for name in "ab"]
+    described = []
+    for values in kinds:
+        with open_judge(judge_config({**values, "name": "j"}, "test")) as judge:
+            described.append(judge.describe())
+    assert all(one != other for number, one in enumerate(described) for other in described[:number])
+
+
 def test_a_journal_is_let_go_at_the_end(tmp_path):
     path = tmp_path / "v.jsonl"
     for _ in range(2):

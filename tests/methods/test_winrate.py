@@ -216,6 +216,43 @@ def test_other_settings_models_or_judges_do_not_mix_with_what_is_there(folder, t
             measured(folder, tmp_path, **{"temperatures": (0.0,), **changes})
 
 
+def test_methods_in_another_order_do_not_get_each_others_votes(tmp_path):
+    files = {"long": "berry berry", "short": "b", "base": "berry"}
+    for name, text in files.items():
+        write_rows(tmp_path / f"{name}.jsonl", [{"prompt": prompt, "completion": text} for prompt in PROMPTS])
+    sides = tuple(f"{name}={tmp_path / name}.jsonl" for name in ("long", "short"))
+    options = {
+        "against": str(tmp_path / "base.jsonl"), "data": None, "judge": lambda: RuleJudge("longer", longer()),
+    }  # fmt: skip
+    found, _ = measured(tmp_path, tmp_path / "out", methods=sides, **options)
+    assert [(each.method, each.rate.rate.value) for each in found.standings] == [("long", 1.0), ("short", 0.0)]
+    with pytest.raises(ConfigError, match=r"evaluate\.changed.*order_of_methods"):
+        measured(tmp_path, tmp_path / "out", methods=sides[::-1], **options)
+
+
+def test_another_template_in_the_same_file_or_other_tools_do_not_mix_with_what_is_there(tmp_path):
+    data, template = tmp_path / "rows.jsonl", tmp_path / "template.jinja"
+    row = {"prompt": [{"role": "user", "content": "red"}], "completion": [{"role": "assistant", "content": "w0"}]}
+
+    def again(tools, text):
+        write_rows(data, [{**row, "tools": [{"type": "function", "function": {"name": name}} for name in tools]}])
+        template.write_text(text)
+        file = write_rows(tmp_path / "answers.jsonl", [row])
+        measured(tmp_path, tmp_path / "out", methods=(f"a={file}",), against=f"b={file}", data=str(data),
+                 template=str(template))  # fmt: skip
+
+    again(["look"], "one")
+    again(["look"], "one")
+    with pytest.raises(ConfigError, match=r"other settings: template\.sha256\n"):
+        again(["look"], "two")
+    with pytest.raises(ConfigError, match=r"other settings: prompts\.sha256\n"):
+        again(["find"], "one")
+    template.unlink()
+    with pytest.raises(ConfigError, match=r"data\.template_file"):
+        measured(tmp_path, tmp_path / "other", methods=(f"a={tmp_path / 'answers.jsonl'}",), data=None,
+                 against=str(tmp_path / "answers.jsonl"), template=str(template))  # fmt: skip
+
+
 def test_a_file_of_answers_beside_a_model(folder, tmp_path):
     file = write_rows(tmp_path / "f.jsonl", [{"prompt": prompt, "completion": "berry"} for prompt in PROMPTS])
     found, _ = measured(
