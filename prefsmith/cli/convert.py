@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from prefsmith.cli.columns import columns_map
 from prefsmith.cli.terminal import say
 from prefsmith.errors import ConfigError
+from prefsmith.wording import counted
 
 if TYPE_CHECKING:
     from prefsmith.methods.convert import Converted
@@ -65,11 +66,12 @@ def convert(
 def lines(converted: "Converted") -> Iterator[str]:
     """What was read and written, and every count."""
     account, program = converted.account, converted.target
-    yield f"read {_rows(account.read)}: {converted.schema}"
+    yield f"read {counted(account.read, 'row')}: {converted.schema}"
     for note, count in account.notes.items():
         yield f"  {count:,} {note}"
     yield from _counts("refused", account.refused)
-    yield f"written {_rows(account.written)} for {program}" + ("" if converted.out else ", were it not for --dry-run")
+    unless = "" if converted.out else ", were it not for --dry-run"
+    yield f"written {counted(account.written, 'row')} for {program}{unless}"
     yield from _counts("written anew", account.changed)
     yield from _counts(f"left out, since {program}'s rows cannot hold them", account.left_out)
     yield from _counts("lost from rows that are written", account.lost)
@@ -78,10 +80,6 @@ def lines(converted: "Converted") -> Iterator[str]:
         yield f"dataset_info.json: {json.dumps(converted.entry, ensure_ascii=False)}"
     if converted.out is not None:
         yield f"the file is {converted.out}"
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _counts(what: str, counts: Mapping[str, int]) -> Iterator[str]:

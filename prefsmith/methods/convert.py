@@ -4,16 +4,16 @@ The file is read twice: once to see what its rows need, so that every row of the
 once to write it.
 """
 
-import json
 import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
-from prefsmith.data.containers import Container, open_container
+from prefsmith.data.collect import Source
 from prefsmith.data.parse import parse_row
 from prefsmith.data.ranking import Pairs
 from prefsmith.data.rejects import Rejects
@@ -28,7 +28,7 @@ from prefsmith.data.targets.sharegpt import ShareGpt
 from prefsmith.data.targets.target import Target, with_foreign
 from prefsmith.data.targets.trl import Trl
 from prefsmith.errors import ConfigError, DataError, nearest
-from prefsmith.files import sync_folder
+from prefsmith.files import json_row, sync_folder
 
 TARGETS: Mapping[str, Callable[[], Target]] = {
     "trl": lambda: Trl(turns=False),
@@ -61,6 +61,11 @@ class Asked:
     pairs: Pairs = "all"
     limit: int | None = None
     skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            what, fix = f"--limit is {self.limit}, and must be at least 1", "--limit 1 or more, or none for all rows"
+            raise ConfigError("convert.value", what, where="--limit", fix=fix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,8 @@ def convert(asked: Asked, out: Path | None = None) -> Converted:
 
     Raises:
         ConfigError: the format is not known, or the new file cannot be written where it is wanted.
-        DataError: the file cannot be read, a row cannot and is not skipped, or the format can hold none of the rows.
+        DataError: the file cannot be read or changes meanwhile, a row cannot be read and is not skipped, or the format
+            can hold none of the rows.
     """
     if asked.target not in TARGETS:
         what = f"the format {asked.target!r} is not known"
@@ -105,15 +111,16 @@ def convert(asked: Asked, out: Path | None = None) -> Converted:
         _refuse_place(out)
     asked = _as_described(asked)
     target = TARGETS[asked.target]()
-    source = _Source(asked, open_container(asked.file), target)
-    for item in source.items(Account()):
-        target.look(item)
+    source = _Items(asked, Source.open(asked.file, "train"), target)
+    for items, _ in source.rows(Account()):
+        for item in items:
+            target.look(item)
     name = "data.json" if out is None else out.name
     entry, info = target.entry(name), None
     if entry is not None and out is not None:
         info = with_entry(out.parent, out.name.rsplit(".", 1)[0], entry)
     account = Account()
-    rows = _counted(source.items(account), target, account)
+    rows = _counted(source.rows(account), target, account)
     if out is None:
         for _ in rows:
             pass
@@ -123,19 +130,17 @@ def convert(asked: Asked, out: Path | None = None) -> Converted:
     return Converted(target.program, out, source.described(), account, entry)
 
 
-class _Source:
-    """The items of a file, made anew each time that they are asked for."""
+class _Items:
+    """The rows of a file as items, made anew each time that they are asked for."""
 
-    def __init__(self, asked: Asked, container: Container, target: Target) -> None:
-        self.asked, self.container, self.target = asked, container, target
+    def __init__(self, asked: Asked, source: Source, target: Target) -> None:
+        self.asked, self.source, self.target = asked, source, target
         self.schema: Schema | None = None
 
-    def items(self, account: Account) -> Iterator[Item]:
-        """Yield the items in order; the account counts what is read."""
+    def rows(self, account: Account) -> Iterator[tuple[list[Item], Account]]:
+        """Yield the items of each row and what became of it, in order; the account counts what is read."""
         rejects, seen = Rejects(skip=self.asked.skip_bad), dict[str, str]()
-        for number, row in enumerate(self.container.rows(rejects)):
-            if number == self.asked.limit:
-                break
+        for row in islice(self.source.container.rows(rejects), self.asked.limit):
             schema = self.schema = self.schema or recognise(row, self.asked.format, self.asked.columns)
             notes = Counter[str]()
             try:
@@ -146,10 +151,11 @@ class _Source:
                 continue
             account.read += 1
             account.notes += notes
-            _count_unread_keys(row, schema, account)
-            foreign = _foreign(row, schema)
-            for item in items_of(group, schema, account, pairs=self.asked.pairs, lists=self.target.lists):
-                yield replace(item, foreign=foreign)
+            of_row, foreign = Account(), _foreign(row, schema)
+            _count_unread_keys(row, schema, of_row)
+            items = items_of(group, schema, of_row, pairs=self.asked.pairs, lists=self.target.lists)
+            yield [replace(item, foreign=foreign) for item in items], of_row
+        self.source.require_unchanged()  # it is read twice
         account.refused = rejects.counts()
         account.read += len(rejects.rows)
         if not account.read:
@@ -168,12 +174,20 @@ def _as_described(asked: Asked) -> Asked:
     return replace(asked, columns=columns_beside(Path(asked.file).expanduser()))
 
 
-def _counted(items: Iterator[Item], target: Target, account: Account) -> Iterator[dict[str, object]]:
-    for item in items:
-        cells = target.cells(item, account)
-        if cells is not None:
-            account.written += 1
-            yield with_foreign(cells, item, target, account)
+def _counted(
+    rows: Iterator[tuple[list[Item], Account]], target: Target, account: Account
+) -> Iterator[dict[str, object]]:
+    """The rows of the new file; each is counted with what became of it."""
+    for items, of_row in rows:
+        before = account.written
+        for item in items:
+            own = Account()
+            cells = target.cells(item, own)
+            if cells is not None:
+                account.written += 1
+                yield with_foreign(cells, item, target, own)
+            account.add(own, written=cells is not None)
+        account.add(of_row, written=account.written > before)
 
 
 def _foreign(row: Row, schema: Schema) -> dict[str, object]:
@@ -189,7 +203,7 @@ def _count_unread_keys(row: Row, schema: Schema, account: Account) -> None:
     entries = row.values.get(listing.column)
     known = {listing.text, *((listing.numbers,) if listing.inside else ())}
     listed = [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
-    for key in {key for each in listed for key in each if key not in known}:
+    for key in sorted({key for each in listed for key in each if key not in known}):
         account.lost[f"{listing.column}[].{key}"] += 1
 
 
@@ -227,7 +241,7 @@ def _write(
         with beside.open("xb") as file:
             for number, row in enumerate(rows):
                 file.write((b"[\n" if not number else b",\n") if array else b"")
-                file.write(_line(row) + (b"" if array else b"\n"))
+                file.write(json_row(row) + (b"" if array else b"\n"))
             file.write(b"\n]\n" if array else b"")
             file.flush()
             os.fsync(file.fileno())
@@ -242,11 +256,3 @@ def _write(
     finally:
         with suppress(OSError):  # of a folder that is none, too
             beside.unlink()
-
-
-def _line(row: Mapping[str, object]) -> bytes:
-    """JSON in UTF-8; half characters, which columns that nobody reads may hold, as escapes."""
-    try:
-        return json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return json.dumps(row).encode()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prefsmith.cli import main
 from prefsmith.data.groups import read_groups
 from prefsmith.data.ranking import compare
+from prefsmith.data.targets.trl import Trl
 from prefsmith.errors import ConfigError, DataError
 from prefsmith.methods.convert import TARGETS, Asked, convert
 from prefsmith.records import Message
@@ -273,6 +274,29 @@ def test_what_a_format_cannot_hold_is_counted_by_its_name(tmp_path):
     assert len(found) == 1 and sum(result.account.left_out.values()) == 2
 
 
+def test_a_row_that_is_left_out_has_neither_lost_nor_changed_anything(tmp_path):
+    answers = {
+        "chosen": [{"role": "assistant", "content": "Yes."}],
+        "rejected": [{"role": "assistant", "content": "No."}],
+    }
+    system = {"role": "developer", "content": "Be brief.", "name": "Ann"}
+    asked = {"role": "user", "content": "Is it?", "name": "Bob"}
+    out_of_turn = [system, {"role": "assistant", "content": "Hi."}, asked]
+    rows = [
+        {"prompt": out_of_turn, **answers, "prob": 0.2},
+        {"prompt": [{**system, "role": "system"}, asked], **answers, "prob": 0.9},
+    ]
+    for target in ("llamafactory", "llamafactory-sharegpt"):
+        account = converted(tmp_path, rows, target, f"{target}.jsonl")[0].account
+        assert (account.written, sum(account.left_out.values())) == (1, 1)
+        assert account.lost == {"name of a message": 1}, "once for the row, though two of its turns have one"
+        assert not account.changed
+    listed = {"prompt": "p", "completions": [{"text": "a", "model": "m"}, {"text": "b"}], "ranks": [1, 2]}
+    account = converted(tmp_path, [listed, {**listed, "prompt": "q", "ranks": [1, 1]}], "trl", "lists.jsonl")[0].account
+    assert account.lost == {"completions[].model": 1} and account.left_out == {"a tie": 1}
+    assert account.changed == {"lists as pairs of their answers": 1}
+
+
 def test_labels_stay_in_the_rows_and_are_told_to_be_unread(tmp_path):
     rows = [{**PAIR, "prob": 1.0, "weight": 1}, {**PAIR, "prompt": "And?", "prob": 0.25, "weight": 2}]
     result, (first, second) = converted(tmp_path, rows, "trl")
@@ -402,6 +426,32 @@ def test_bad_rows_are_refused_or_counted(tmp_path):
     with pytest.raises(DataError) as caught:
         convert(Asked(str(written(tmp_path / "none.jsonl", [])), "trl"))
     assert caught.value.code == "data.no_rows"
+
+
+def test_a_limit_reads_no_row_beyond_it_and_means_one(tmp_path):
+    source = written(tmp_path / "in.jsonl", [PAIR] * 2)
+    with source.open("a") as file:
+        file.write("no JSON\n")
+    assert convert(Asked(str(source), "trl", limit=2)).account.read == 2
+    for limit in (0, -1):
+        with pytest.raises(ConfigError, match="at least 1"):
+            Asked(str(source), "trl", limit=limit)
+
+
+def test_a_file_that_changes_between_its_two_readings_is_refused(tmp_path, monkeypatch):
+    source = written(tmp_path / "in.jsonl", [PAIR] * 3)
+    looked = Trl.look
+
+    def look(self, item):
+        with source.open("a") as file:
+            file.write(json.dumps(PAIR) + "\n")
+        return looked(self, item)
+
+    monkeypatch.setattr(Trl, "look", look)
+    with pytest.raises(DataError) as caught:
+        convert(Asked(str(source), "trl", limit=3), tmp_path / "out.jsonl")
+    assert caught.value.code == "data.changed"
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
 def test_half_a_character_in_a_column_that_nobody_reads_is_written_as_it_was(tmp_path):
