@@ -109,6 +109,7 @@ class Entry:
         first_move: the sign of the first change of log-probability that lowers it, for (chosen, rejected),
             (desirable, undesirable) or (best, worst); 0 where it has no say; None where it depends on the data.
         domain: where it is computed as it stands.
+        averaged: whether its reward is of the mean log-ratio per token, and not of a whole answer's.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Entry:
     start: Callable[..., Losses] | None
     first_move: tuple[int, int] | None
     domain: Domain
+    averaged: bool
 
     @property
     def settings(self) -> dict[str, inspect.Parameter]:
@@ -177,9 +179,13 @@ class Term:
 
     @property
     def beta(self) -> float | None:
-        """The setting that turns nats into reward, where the loss has one."""
+        """The setting that turns nats into reward: beta times a whole answer's log-ratio is the loss's own reward.
+
+        None where the loss has none, has no reference, or has its reward per token.
+        """
         value = self.settings.get("beta", self.settings.get("tau"))
-        return float(value) if value is not None else None
+        averaged = self.entry.averaged or self.settings.get("length_norm") == "token"
+        return None if value is None or averaged or not self.entry.needs_reference else float(value)
 
 
 LOSSES: dict[str, Entry] = {}
@@ -201,6 +207,7 @@ def loss(
     start: Callable[..., Losses] | None = None,
     first_move: tuple[int, int] | None,
     domain: Domain = ANYWHERE,
+    averaged: bool = False,
 ) -> Callable[[LossFn], LossFn]:
     """Register the decorated function under `name`; the facts are those of `Entry`."""
 
@@ -221,6 +228,7 @@ def loss(
             start=start,
             first_move=first_move,
             domain=domain,
+            averaged=averaged,
         )
         return fn
 
@@ -258,6 +266,8 @@ def resolve(name: str, settings: Mapping[str, Any], *, weight: float = 1.0, wher
 def _converted(value: object, hint: object, where: str, *, fix: str) -> object:
     """The value as the annotation wants it: a number inside its range, or one of the listed words."""
     if get_origin(hint) is Literal:
+        if isinstance(value, bool):
+            value = "yes" if value else "no"  # as YAML reads these words
         if value not in get_args(hint):
             known = ", ".join(map(str, get_args(hint)))
             raise ConfigError("loss.value", f"{value!r} is not one of {known}", where=where, fix=fix)

@@ -263,3 +263,22 @@ def test_nearest_names_are_offered():
         resolve("dop", {})
     with pytest.raises(ConfigError, match="did you mean 'beta'"):
         resolve("dpo", {"betta": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "beta"),
+    [
+        ("dpo", {"beta": 0.3}, 0.3), ("ipo", {"tau": 0.2}, 0.2), ("ipo", {"tau": 0.2, "length_norm": "token"}, None),
+        ("dpo_norm", {}, None), ("alpha_dpo", {}, None), ("simpo", {}, None), ("sft", {}, None),
+    ],
+)  # fmt: skip
+def test_beta_is_only_that_of_a_whole_answer_s_log_ratio(name, settings, beta):
+    """A reward per token times the log-ratio of an answer would be a reward that the loss never saw."""
+    assert resolve(name, settings).beta == beta
+
+
+@pytest.mark.parametrize(("value", "word"), [(False, "no"), (True, "yes"), ("no", "no")])
+def test_words_that_yaml_reads_as_truth_values_are_words(value, word):
+    assert resolve("wpo", {"clamp": value}).settings["clamp"] == word
+    with pytest.raises(ConfigError):
+        resolve("ipo", {"length_norm": value})

@@ -251,6 +251,7 @@ def bco(scores: SequenceScores, prefs: Preferences, state: State, *, beta: Posit
     soft_labels="the optimum is beta (D_w / tokens_w - D_l / tokens_l) = logit(p)",
     start=log_two,
     first_move=(1, -1),
+    averaged=True,
 )
 def dpo_norm(scores: SequenceScores, prefs: Preferences, *, beta: Positive = 5.0) -> Margins:
     """Logistic regression on the difference of the log-ratios per token.

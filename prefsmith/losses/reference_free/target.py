@@ -148,6 +148,7 @@ def _alpha_dpo_next(
     memory=Memory(start=_alpha_dpo_first, advance=_alpha_dpo_next),
     start=_alpha_dpo_start,
     first_move=(1, -1),
+    averaged=True,
 )
 def alpha_dpo(
     scores: SequenceScores,

@@ -187,7 +187,7 @@ def train_rloo(config: ExperimentConfig, place: Place, arm: Arm) -> list[Reading
     policy, folder = Scorer(model, "shared"), place.of(arm)
     folder.mkdir(parents=True)
     beta, answers = arm.setting("beta"), config.preferences.answers
-    assert isinstance(beta, float)  # the settings refuse an arm without
+    assert isinstance(beta, float)  # the settings refuse anything else
     how = Rloo(
         beta=beta,
         steps=training.steps,

@@ -1,5 +1,6 @@
 """From what was read of every seed and arm to points, criteria, findings, and evidence.json."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -88,7 +89,7 @@ def _points(arm: Arm, seed: int, found: SeedFound, ground: Ground) -> list[Point
     if arm.method != BEST_OF_N:
         return [_point(arm, seed, each, rewards, ground) for each in found.readings[arm]]
     n = arm.setting("n")
-    assert isinstance(n, float)  # the settings refuse an arm without
+    assert isinstance(n, float)  # the settings refuse anything else
     learned = found.learned if arm.setting("reward") == "learned" else None
     scores = None if learned is None else np.array(learned.scores)
     best = best_of(rewards, int(n), scores)
@@ -142,18 +143,26 @@ def _asked(config: ExperimentConfig) -> str:
 
 
 def _against_on_policy(table: Table) -> list[dict[str, str]]:
-    """Whether DPO is above on-policy learning on the true reward, as the DPO paper's figure has it."""
+    """Whether DPO is above on-policy learning on the true reward, as the DPO paper's figure has it.
+
+    Noise is twice the standard error of the difference.
+    """
     sides = [
         (end, ours) for end in table.of(RLOO, reward="task") if (ours := table.between("dpo", end.kl.value)) is not None
     ]
     if not sides:
         return []
+    noise = [2 * math.hypot(ours.error, end.error) for end, ours in sides]
     gaps = [ours.value - end.reward.value for end, ours in sides]
     numbers = "; ".join(
-        f"at KL {end.kl.value:.2f} DPO {ours.value:.2f}, RLOO {end.reward.value:.2f}" for end, ours in sides
+        f"at KL {end.kl.value:.2f} DPO {ours.value:.2f}, RLOO {end.reward.value:.2f}, noise {room:.2f}"
+        for (end, ours), room in zip(sides, noise, strict=True)
     )
-    if all(gap > 0 for gap in gaps):
+    if all(gap > room for gap, room in zip(gaps, noise, strict=True)):
         return [_finding("note", f"DPO lies above RLOO on the true reward at the same KL: {numbers}.")]
+    if all(gap >= -room for gap, room in zip(gaps, noise, strict=True)):
+        what = f"Noise does not tell whether DPO lies above RLOO on the true reward at the same KL: {numbers}."
+        return [_finding("note", what)]
     return [
         _finding(
             "note",

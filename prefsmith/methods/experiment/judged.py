@@ -109,7 +109,7 @@ def _scores(reward: Reward, drawn: Sequence[Sequence[Answer]]) -> np.ndarray:
 
 def _n(arm: Arm) -> int:
     n = arm.setting("n")
-    assert isinstance(n, float)  # the settings refuse an arm without
+    assert isinstance(n, float)  # the settings refuse anything else
     return int(n)
 
 

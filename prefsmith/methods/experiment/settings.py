@@ -1,6 +1,7 @@
 """The settings of an experiment: what is compared, on what, how long. Starts without torch."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,11 @@ from prefsmith.settings import build_as, read_yaml
 BEST_OF_N, RLOO = "best_of_n", "rloo"
 OWN = {BEST_OF_N: {"n", "reward"}, RLOO: {"beta", "reward"}}
 """Methods that are no loss, and their settings."""
+_NEEDS: dict[str, tuple[str, str, Callable[[float], bool]]] = {
+    BEST_OF_N: ("n", "a whole number of at least 1", lambda n: n >= 1 and n.is_integer()),
+    RLOO: ("beta", "a finite number above 0", lambda beta: 0 < beta < math.inf),
+}
+"""The setting that each cannot do without, what it has to be, and whether a value is that."""
 Rule = Literal["V1", "V2", "V3", "A1", "A2", "A3", "A4", "A5"]
 
 
@@ -120,14 +126,20 @@ class MethodConfig(BaseModel):
     @model_validator(mode="after")
     def _own_settings(self) -> "MethodConfig":
         own = OWN.get(self.name)
+        empty = [key for key, values in self.grid.items() if not values]
+        if empty:
+            raise ValueError(f"{empty[0]} of {self.name} has no value to try")
         if own is None:
             return self
         unknown = sorted({*self.grid} - own)
         if unknown:
             raise ValueError(f"{self.name} has no setting {unknown[0]}: it takes {', '.join(sorted(own))}")
-        missing = ({"n"} if self.name == BEST_OF_N else {"beta"}) - {*self.grid}
-        if missing:
-            raise ValueError(f"{self.name} needs {missing.pop()}")
+        key, wanted, sound = _NEEDS[self.name]
+        if key not in self.grid:
+            raise ValueError(f"{self.name} needs {key}")
+        unsound = [value for value in self.grid[key] if not (isinstance(value, float) and sound(value))]
+        if unsound:
+            raise ValueError(f"{key} of {self.name} is {unsound[0]!r}, and must be {wanted}")
         for value in self.grid.get("reward", []):
             if value not in ("task", "learned"):
                 raise ValueError(f"reward is {value!r}, and must be task or learned")

@@ -7,6 +7,7 @@ from typing import Any
 from prefsmith.assembly import objective_of
 from prefsmith.config import RunConfig
 from prefsmith.errors import ConfigError
+from prefsmith.losses import LOSSES
 
 BETA = (0.1, 0.5)
 RATE = (1e-6, 1e-5)
@@ -56,8 +57,14 @@ def default_ranges(config: RunConfig, given: Collection[str]) -> list[Range]:
     name = next((each for each in ("beta", "tau") if each in settings), None)
     if name is not None:
         prefix = "loss.0" if isinstance(config.loss, list) else "loss"
-        ranges.insert(0, Range(f"{prefix}.{name}", *BETA))
+        ranges.insert(0, _of_beta(f"{prefix}.{name}", float(LOSSES[config.losses[0].name].defaults[name])))
     return [each for each in ranges if each.key not in given]
+
+
+def _of_beta(key: str, usual: float) -> Range:
+    """What is customary, or around the loss's own default where that is on another scale (per token, say)."""
+    low, high = BETA
+    return Range(key, low, high) if low <= usual <= high else Range(key, usual / 3, usual * 3, log=True)
 
 
 def parse_ranges(texts: Sequence[str]) -> list[Range]:

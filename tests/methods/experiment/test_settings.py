@@ -56,6 +56,16 @@ def test_the_command_line_counts(tmp_path):
         (["methods: [{name: dpo, beta: [1, 1.0]}]"], "asked for twice", None),
         (["methods: [{name: best_of_n}]"], "needs n", 2),
         (["methods: [{name: rloo}]"], "needs beta", 2),
+        *(
+            ([f"methods: [{{name: best_of_n, n: {n}}}]"], "must be a whole number of at least 1", 2)
+            for n in ("0", "-4", "2.5", "[4, 0.5]", "many", ".inf", "nan")
+        ),
+        *(
+            ([f"methods: [{{name: rloo, beta: {beta}}}]"], "must be a finite number above 0", 2)
+            for beta in ("x", "0", "-1", "nan", "inf", ".nan", "[1, -0.1]")
+        ),
+        (["methods: [{name: best_of_n, n: []}]"], "n of best_of_n has no value to try", 2),
+        (["methods: [{name: dpo, beta: []}]"], "beta of dpo has no value to try", 2),
         (["methods: [{name: rloo, beta: 1, alpha: 1}]"], "no setting alpha", 2),
         (["methods: [{name: rloo, beta: 1, reward: judge}]"], "must be task or learned", 2),
         (["methods: [{name: best_of_n, n: 900}]"], "measuring.frontier of at least 1800", None),

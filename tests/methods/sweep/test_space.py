@@ -27,6 +27,15 @@ def test_what_turns_nats_into_reward_is_searched_where_there_is_one(tmp_path, lo
     assert keys == [*([key] if key else []), "optim.learning_rate", "train.pairs_per_step"]
 
 
+@pytest.mark.parametrize(
+    ("loss", "low", "high"), [("simpo", 2 / 3, 6.0), ("dpo_norm", 5 / 3, 15.0), ("sppo", 1e-3 / 3, 3e-3)]
+)
+def test_a_beta_on_another_scale_is_searched_around_its_own_default(tmp_path, loss, low, high):
+    config = config_for(tmp_path, pairs(4), loss={"name": loss})
+    found = default_ranges(config, ())[0]
+    assert (found.key, found.low, found.high, found.log) == ("loss.beta", pytest.approx(low), pytest.approx(high), True)
+
+
 def test_what_is_fixed_is_not_searched(tmp_path):
     found = default_ranges(config_for(tmp_path, pairs(4)), ["loss.beta", "train.pairs_per_step"])
     assert [each.key for each in found] == ["optim.learning_rate"]
