@@ -52,7 +52,7 @@ agreement: venv .venv-agreement/installed
 .venv-agreement/installed: tests/agreement/constraints.txt
 	$(PYTHON) -m venv .venv-agreement
 	.venv-agreement/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	.venv-agreement/bin/python -m pip install --quiet --constraint tests/agreement/constraints.txt trl==1.16.0
+	.venv-agreement/bin/python -m pip install --quiet --constraint tests/agreement/constraints.txt trl==1.16.0 peft
 	touch $@
 
 mutants: venv
