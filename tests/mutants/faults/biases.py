@@ -40,8 +40,8 @@ FAULTS = (
     Fault(
         "an annotator is judged by a majority that its own vote makes",
         "audit/annotators.py",
-        "[ballot.verdict] * ballot.voices[:, None]",
-        "[ballot.verdict] * 0",
+        "seats.said * seats.voice[:, None]",
+        "seats.said * 0",
         UNRELIABLE,
     ),
     Fault(

@@ -133,9 +133,16 @@ FAULTS = (
     ),
     Fault(
         "recorded votes are not turned with their answers",
-        "feedback/recorded.py",
-        "return replace(vote, left=1 - vote.left, right=1 - vote.right)",
-        "return vote",
+        "records.py",
+        "return replace(self, left=self.right, right=self.left, order=order)",
+        "return self",
+        JUDGES,
+    ),
+    Fault(
+        "recorded votes are turned, and the order that they were shown in is not",
+        "records.py",
+        "order = None if self.order is None else 1 - self.order",
+        "order = self.order",
         JUDGES,
     ),
     Fault(

@@ -12,8 +12,8 @@ FAULTS = (
     Fault(
         "an annotator's own vote is among those that it is judged by",
         "feedback/aggregate/reliability.py",
-        "counts[np.arange(len(counts)), panel.said] -= 1",
-        "counts[np.arange(len(counts)), panel.said] -= 0",
+        "flat[panel.pair] - own[seat]",
+        "flat[panel.pair] - 0 * own[seat]",
         METHODS,
     ),
     Fault(

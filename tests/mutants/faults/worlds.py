@@ -29,6 +29,20 @@ FAULTS = (
         CLAIMS,
     ),
     Fault(
+        "any gap above zero puts DPO above RLOO",
+        "methods/experiment/evidence.py",
+        "    if all(gap > room for gap, room in",
+        "    if all(gap > 0 for gap, room in",
+        ("tests/methods/experiment/test_findings.py",),
+    ),
+    Fault(
+        "an interval that holds zero is evidence that something is not above",
+        "evaluate/claims.py",
+        "    return ALIKE\n",
+        "    return ALIKE if above else AS_IN_PAPER\n",
+        CLAIMS,
+    ),
+    Fault(
         "best-of-n on a learned reward is chosen by the true one",
         "methods/experiment/judged.py",
         'kept = scores[str(arm.setting("reward"))][:, : _n(arm)].argmax(axis=1)',
