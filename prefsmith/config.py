@@ -210,7 +210,8 @@ class TrainConfig(Section):
     """Most tokens of a micro-batch; no row may have more. `auto` takes the most that memory holds. Default: 1,024 on a
     CPU, 8,192 on a GPU, or the longest row."""
     memory_limit: float | None = Field(default=None, gt=0)
-    """For `token_budget=auto`: GiB that the run may take in all. Default: what is free when it begins."""
+    """For `token_budget=auto`: GiB that the run may take, on every GPU or of the machine's memory. Default: what is
+    free when it begins."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of matrix products. Weights, AdamW's averages, logits and sums stay float32 with `bf16` too."""
     activation_checkpointing: bool = False

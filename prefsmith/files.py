@@ -42,11 +42,15 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def json_row(row: Mapping[str, object]) -> bytes:
-    """A row as JSON in UTF-8, on one line without its end; with escapes where a text has half a character."""
+    """A row as JSON in UTF-8, on one line without its end; with escapes where a text has half a character.
+
+    Raises:
+        ValueError: a number is not finite, which JSON has no word for.
+    """
     try:
-        return json.dumps(row, ensure_ascii=False).encode()
+        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
-        return json.dumps(row).encode()
+        return json.dumps(row, allow_nan=False).encode()
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -29,8 +29,8 @@ Settings come from a YAML file, from a.b=v or --a.b v, and from the shortcuts --
 on behind the newest whole checkpoint of the folder, to the bit as if the run had never stopped.
 
 --gpus starts a process for each GPU of this machine, --nodes on several machines, each of which is given the same \
-command; the torchrun line that does it is printed. torchrun -m prefsmith train ... is the same. A run may go on with \
-another number of processes.
+command; the torchrun line that does it is printed. torchrun -m prefsmith train ... does the same, but without its \
+--shutdown-timeout a signal leaves 30 seconds for the last checkpoint. A run may go on with another number of processes.
 
 Exit status: 0 done, 1 a bug of ours, 2 a wrong setting, 3 wrong data, 4 the run stopped itself, 129, 130 or 143 a \
 signal.

@@ -1,5 +1,6 @@
 """The cells of one row under our names, each checked when it is taken."""
 
+import json
 import math
 import re
 from collections import Counter
@@ -175,6 +176,7 @@ class Cells:
         if not isinstance(value, list) or not all(isinstance(tool, dict) for tool in value):
             what, fix = "tools is not a list of JSON schemas", "give a list of objects, or null"
             raise DataError("data.type", what, where=self.source, fix=fix)
+        self._require_finite(value, "tools")
         return tuple(tool for tool in value if isinstance(tool, dict))
 
     def text_of(self, value: object, name: str) -> str:
@@ -212,7 +214,18 @@ class Cells:
         content = fields.pop("content", fields.pop("value", None))
         if content is None and fields:
             content = ""  # a message that only calls tools
+        if fields:
+            self._require_finite(fields, name)
         return Message(role, self.text_of(content, f"{name}.content"), fields)
+
+    def _require_finite(self, value: object, name: str) -> None:
+        """Readers of JSON let NaN and Infinity pass, which templates would write into the text and no file can hold."""
+        try:
+            json.dumps(value, allow_nan=False, default=str)
+        except ValueError:
+            what = f"{self.columns.get(name, name)} holds NaN or Infinity, which is no number in JSON"
+            fix = "give a finite number, null, or the word as a text"
+            raise DataError("data.type", what, where=self.source, fix=fix) from None
 
     def _call(self, value: object, fields: Mapping[str, object], name: str) -> Message:
         """A turn that calls tools, as chat templates take it."""
@@ -221,7 +234,9 @@ class Cells:
             what = f"{name} is a call of a tool, and not JSON with its name and arguments: {_shown(value)}"
             fix = 'for example {"name": "clock", "arguments": {"zone": "UTC"}}, or a list of such'
             raise DataError("data.messages", what, where=self.source, fix=fix)
-        return Message("assistant", "", {**fields, "tool_calls": calls})
+        fields = {**fields, "tool_calls": calls}
+        self._require_finite(fields, name)
+        return Message("assistant", "", fields)
 
 
 def _as_float(value: float) -> float:

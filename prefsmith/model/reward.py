@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from prefsmith.errors import ConfigError
+from prefsmith.model.body import body_of
 from prefsmith.model.forest import pad
 from prefsmith.model.load import check_origin, find_device, quiet
 from prefsmith.types import Batch
@@ -43,7 +44,7 @@ class RewardModel(nn.Module):
     def forward(self, batch: Batch) -> Rewards:
         """The reward of each completion behind its prompt, differentiable, float64 on the CPU."""
         matrix = pad(batch.to(self.head.weight.device))
-        body = cast("Any", self.inner.base_model)
+        body = body_of(self.inner)
         hidden = body(input_ids=matrix.ids, attention_mask=matrix.mask, use_cache=False).last_hidden_state
         last = matrix.mask.sum(1) - 1
         rows = hidden[torch.arange(len(last), device=last.device), last]

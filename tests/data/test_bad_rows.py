@@ -31,6 +31,13 @@ BAD = {
     "boolean": ("preference", {"chosen": True}, "data.type", "chosen is the boolean true, not a text"),
     "null": ("preference", {"rejected": None}, "data.type", "rejected is null, not a text"),
     "number": ("preference", {"prompt": 3.5}, "data.type", "prompt is the number 3.5, not a text"),
+    "not finite": (
+        "dialogue",
+        {"chosen": [ASK, {**YES, "tool_calls": [{"function": {"name": "f", "arguments": {"x": float("nan")}}}]}]},
+        "data.type",
+        "chosen[1] holds NaN or Infinity",
+    ),
+    "tools not finite": ("weighed", {"tools": [{"maximum": float("inf")}]}, "data.type", "tools holds NaN"),
     "mixed forms": ("preference", {"chosen": [YES]}, "data.type", "chosen is a text and rejected a list"),
     "no column": ("preference", {"chosen": ...}, "data.column", "missing chosen; the row has prompt, rejected"),
     "above one": ("soft", {"prob": 1.2}, "data.probability", "prob is 1.2, outside [0, 1]"),

@@ -1,6 +1,5 @@
 """Pairs with a label as rows of a preference file, with their votes."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 from prefsmith.data.votes.judgements import JudgedPair, Role
 from prefsmith.errors import ConfigError
 from prefsmith.feedback.aggregate.panel import Panel, PerPair
-from prefsmith.files import write_durably
+from prefsmith.files import json_row, write_durably
 from prefsmith.records import Vote
 
 EVEN = 1e-9
@@ -139,14 +138,7 @@ def write_rows(out: Path, made: Rows) -> None:
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(out, b"".join(_line(row) for row in made.lines))
+        write_durably(out, b"".join(json_row(row) + b"\n" for row in made.lines))
     except OSError as error:
         what = f"the labels cannot be written: {error.strerror}"
         raise ConfigError("label.out", what, where=str(out), fix="name a file with --out that can be") from error
-
-
-def _line(row: Mapping[str, object]) -> bytes:
-    try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    except UnicodeEncodeError:  # half a character
-        return json.dumps(row, allow_nan=False).encode() + b"\n"
