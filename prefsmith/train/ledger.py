@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed._tools.fsdp2_mem_tracker import FSDPMemTracker, _FSDPRefType
 from torch.distributed._tools.mem_tracker import MemTracker, _MemRefType, _RefType, _State
+from torch.distributed._tools.mod_tracker import ModTracker
 from torch.distributed.tensor import DTensor
 
 from prefsmith.model.body import body_of
@@ -82,6 +83,7 @@ class Ledger(MemTracker):
         self._places: dict[str, int] = {}
         self._before = self._operation = ""
         self._ref_class: Any = (*self._ref_class, *_Extra)
+        self._mod_tracker = _Larger()
         for weight in policy.model.parameters():
             if weight.requires_grad:
                 weight.register_post_accumulate_grad_hook(self._name_gradient)
@@ -185,6 +187,22 @@ class Ledger(MemTracker):
             in_head = self.phase == "head" and not back
             self.counted.add(func, args, kwargs or {}, result, phase=phase, in_head=in_head)
         return result
+
+
+class _Larger(ModTracker):
+    """Which of the modules that have modules are being run.
+
+    The hooks of all modules would tie what a module makes into rings. A weight that an adapter multiplies out and takes
+    no gradient of would then be there until Python looks for rings, and a forecast differ with when it does.
+    """
+
+    def _fw_pre_hook(self, mod: nn.Module, input: object) -> None:
+        if any(True for _ in mod.children()):
+            super()._fw_pre_hook(mod, input)
+
+    def _fw_post_hook(self, mod: nn.Module, input: object, output: object) -> None:
+        if any(True for _ in mod.children()):
+            super()._fw_post_hook(mod, input, output)
 
 
 class PartsLedger(Ledger, FSDPMemTracker):

@@ -78,7 +78,7 @@ def test_steps_of_several_micro_batches_are_the_same_step():
         settings = Rloo(beta=0.5, steps=1, prompts=3, answers=2, token_budget=budget)
         step = accumulate(policy, Frozen(Scorer(small(7), "shared")), answers, rewards, settings)
         found.append((step.loss, torch.cat([each.grad.flatten() for each in policy.model.parameters()])))
-    assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)  # float32 sums, in another order
     torch.testing.assert_close(found[0][1], found[1][1], atol=1e-5, rtol=1e-3)
 
 

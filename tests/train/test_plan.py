@@ -69,6 +69,20 @@ def test_two_shallow_models_tell_what_the_deep_one_takes(name, gpus):
     assert drawn.operations.all() == pytest.approx(whole.operations.all(), rel=1e-9)
 
 
+def test_when_python_looks_for_garbage_changes_nothing():
+    """Weights that DoRA multiplies out without a gradient stayed in rings of the tracker's hooks until then."""
+    job, found = job_of(CASES["another copy of an adapter"]), []
+    before = gc.get_threshold()
+    try:
+        for often in (0, 200, 5000):  # 0: never
+            gc.collect()
+            gc.set_threshold(often, *before[1:])
+            found.append(forecast(job, full_depth=True).parts)
+    finally:
+        gc.set_threshold(*before)
+    assert found[0] == found[1] == found[2]
+
+
 def test_layers_of_unlike_kinds_are_drawn_out_by_whole_patterns():
     kinds = ["sliding_attention", "full_attention"] * 4
     sizes = {**SIZES, "num_hidden_layers": len(kinds), "head_dim": 16}
