@@ -1,13 +1,13 @@
 """docs/speed.md, written whole from what was recorded."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from . import tables
 from .arms import BASELINES
 from .model import SMALL
-from .record import Records, Where
+from .record import Records, Where, everywhere
 from .regimes import REGIMES
 from .texts import ROOT
 
@@ -42,7 +42,7 @@ what it does on a GPU. What precedes training (tokenising, the reference's pass)
 TIMES = """
 One thread each; CPU time of the process. The two sides are two processes, alternated batch by batch, so that whatever
 else the machine does meets both. A ratio is taken in every round (a pass over the sample); shown is the median, with
-the least and the largest. Absolute times depend on the machine and on the hour; ratios do much less.
+the least and the largest. Absolute times depend on the machine and on the hour; ratios do less.
 """
 SHARE = """
 **Share of GEMM rate**: the operations that a step needs at least (every prompt once, exact causal attention, the head
@@ -73,6 +73,10 @@ report. `prefsmith train` without further settings runs the reference in every s
 rows beforehand; in one epoch a reference scores every row once either way. TRL is told how long its rows are where it
 sorts: it does not look itself. One run each where no spread is shown.
 """
+OTHERS = """
+The same command, samples and versions. Where matrix products are fast, what lies between them weighs more, in both
+programs, and ratios are other ones.
+"""
 UNKNOWN = """
 Not measured on a GPU. There, with `train.precision=bf16`, attention over a forest is one call of PyTorch's kernel for
 sequences of many lengths where the check at the start of a run finds it right, and SDPA where it does not;
@@ -81,8 +85,9 @@ gives the forest's numbers with a plain loop in the kernel's place.
 """
 
 
-def render(records: Records) -> str:
-    """The page."""
+def render(every: Sequence[Records]) -> str:
+    """The page: whole for the first kind of processor, ratios for the others."""
+    records, *others = every or [Records()]
     regimes = records.regimes
     parts = ["# Speed", _filled(INTRODUCTION)]
     if regimes:
@@ -93,6 +98,13 @@ def render(records: Records) -> str:
         parts += ["## Whole runs", tables.whole(runs)]
         words = WHOLE.format(vocabulary=runs.vocabulary, steps=runs.pairs // runs.batch, batch=runs.batch)
         parts += [_filled(words), _filled(_measured_on([runs.where]))]
+    if others:
+        parts += ["## On other processors", _filled(OTHERS)]
+    for each in others:
+        parts += [_filled(_measured_on(each.places))]
+        parts += [tables.ratios(each.regimes)] * bool(each.regimes)
+        parts += [tables.whole(each.whole)] if each.whole else []
+        parts += [tables.seconds(each.regimes)] * bool(each.regimes)
     if regimes:
         parts += ["## Time", tables.seconds(regimes), "## Memory", tables.peaks(regimes), _filled(MEMORY)]
         parts += ["## Samples", tables.samples(regimes), _filled(SAMPLES)]
@@ -113,18 +125,25 @@ AGAIN = """
 | `make bench` | the first six rows and whole runs, and this page, in an hour; sets up TRL's environment first |
 | `make bench ARGS="--only chat hh"` | these rows; the others stay as they were recorded |
 | `make bench-full` | every row on twice as many pairs, in five rounds; needs several hours |
-| `make bench-gate` | measures the first row again, and fails where a ratio is under 0.85 of the recorded one |
+| `make bench-gate` | measures the first row again, and fails where a ratio is under 0.85 of this processor's record |
 | `make bench-gpu` | the same arms on a CUDA device in bfloat16; writes `build/bench/gpu.json` and not this page |
 """
 
 
-def headline(records: Records, key: str = "chat") -> str:
-    """What the README says of the first row."""
-    plain, cached, by_length = (f"{records.regimes[key].ratio(arm).median:.1f}" for arm in list(BASELINES)[:3])
+def headline(every: Sequence[Records], key: str = "chat") -> str:
+    """What the README says of the first row: from the least to the largest of the processors' medians."""
+    measured = [records.regimes[key] for records in every if key in records.regimes]
+    plain, cached, by_length = (
+        _from_to(sorted(f"{each.ratio(arm).median:.1f}" for each in measured)) for arm in list(BASELINES)[:3]
+    )
     return (
         f"On one thread of a CPU, TRL takes {plain} times as long on pairs of chat length with its defaults, {cached} "
         f"times with its reference cached and no checkpointing, and {by_length} times with batches sorted by length too"
     )
+
+
+def _from_to(values: Sequence[str]) -> str:
+    return values[0] if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
 
 
 def _missing(records: Records) -> str:
@@ -150,6 +169,6 @@ def _filled(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def write(records: Records, path: Path = PAGE) -> None:
-    """Write the page."""
-    path.write_text(render(records), encoding="utf-8")
+def write(path: Path = PAGE) -> None:
+    """Write the page of all that is recorded."""
+    path.write_text(render(everywhere()), encoding="utf-8")

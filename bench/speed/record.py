@@ -1,6 +1,7 @@
-"""What was measured, as it is kept in bench/recorded.json, and the few numbers that follow from it."""
+"""What was measured, a file in bench/recorded for every kind of processor, and the few numbers that follow from it."""
 
 import json
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,7 +11,13 @@ from .arms import BASELINES
 from .sample import Padding
 from .texts import ROOT
 
-RECORDED = ROOT / "bench" / "recorded.json"
+RECORDED = ROOT / "bench" / "recorded"
+
+
+def place_of(machine: str) -> Path:
+    """Where records of a machine are kept: those of one kind of processor are in one file."""
+    processor = re.sub(r"\((?:R|TM)\)|\b(?:CPU|Processor)\b", " ", machine.split(",")[0])
+    return RECORDED / ("-".join(re.findall(r"[a-z0-9.]+", processor.lower())) + ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Everything that the page is written from."""
+    """Everything that was measured on one kind of processor."""
 
     regimes: dict[str, Measured] = field(default_factory=dict)
     whole: Whole | None = None
@@ -119,12 +126,18 @@ class Records:
             key: {baseline: each.ratio(baseline).median for baseline in BASELINES} for key, each in self.regimes.items()
         }
 
-    def write(self, path: Path = RECORDED) -> None:
+    @property
+    def places(self) -> list[Where]:
+        """Of every row, and of the whole runs."""
+        return [each.where for each in (*self.regimes.values(), *([self.whole] if self.whole else []))]
+
+    def write(self, path: Path) -> None:
         """As JSON, numbers rounded to what they are worth."""
+        path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(_rounded(asdict(self)), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, path: Path = RECORDED) -> "Records":
+    def read(cls, path: Path) -> "Records":
         """What `write` wrote; nothing where there is none yet."""
         if not path.exists():
             return cls()
@@ -134,6 +147,12 @@ class Records:
             {key: _measured(each) for key, each in kept["regimes"].items()},
             Whole(**{**whole, "where": Where(**whole["where"])}) if whole else None,
         )
+
+
+def everywhere(folder: Path = RECORDED) -> list[Records]:
+    """The records of every kind of processor, those with the most rows first, and of these the newest."""
+    found = [Records.read(path) for path in sorted(folder.glob("*.json"))]
+    return sorted(found, key=lambda each: (len(each.places), max(place.date for place in each.places)), reverse=True)
 
 
 def _measured(kept: dict) -> Measured:

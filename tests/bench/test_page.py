@@ -6,7 +6,7 @@ import pytest
 from speed import page, tables
 from speed.arms import ARMS, BASELINES, MEMORY
 from speed.gate import fallen
-from speed.record import Measured, Records, Spread, Where, Whole
+from speed.record import Measured, Records, Spread, Where, Whole, everywhere, place_of
 from speed.regimes import REGIMES
 from speed.sample import Padding
 
@@ -69,6 +69,39 @@ def test_records_come_back_as_they_were_written(records, tmp_path):
     assert Records.read(tmp_path / "none.json") == Records()
 
 
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        ("AMD EPYC, 2 cores, 24 GiB", "amd-epyc"),
+        ("Intel(R) Xeon(R) Processor, 8 cores, 24 GiB", "intel-xeon"),
+        ("Intel(R) Core(TM) i7-9750H CPU @ 2.60GHz, 12 cores, 16 GiB", "intel-core-i7-9750h-2.60ghz"),
+    ],
+)
+def test_a_kind_of_processor_has_a_file(machine, name):
+    assert place_of(machine).name == f"{name}.json"
+
+
+def test_the_processor_with_the_most_rows_comes_first_and_of_these_the_newest(records, tmp_path):
+    few, old = (
+        Records(records.regimes),
+        replace(records, whole=replace(records.whole, where=replace(WHERE, date="2025"))),
+    )
+    new = replace(records, whole=replace(records.whole, where=replace(WHERE, date="2026-02-01")))
+    for name, each in (("a", few), ("b", old), ("c", new)):
+        each.write(tmp_path / f"{name}.json")
+    assert everywhere(tmp_path) == [new, old, few]
+
+
+def test_other_processors_have_their_ratios_on_the_page_and_the_readme_says_the_range(records, measured):
+    where = replace(WHERE, machine="another, 2 cores")
+    slower = replace(measured, where=where, seconds={**SECONDS, "trl": [0.4, 0.5, 0.45]})
+    text = page.render([records, Records({"chat": slower})])
+    assert text.count("On 2026-01-02: another, 2 cores; torch 1.0.") == 1
+    assert "| 1.50 (1.00-2.00) |" in text and "| 3.00 (2.00-4.00) |" in text
+    assert "TRL takes 1.5 to 3.0 times as long" in page.headline([records, Records({"chat": slower})])
+    assert "TRL takes 3.0 times as long" in page.headline([records])
+
+
 def test_a_table_is_in_line_and_keeps_its_cells():
     assert tables.table(["a", "b"], [["long", "1"], ["c", "100"]]) == (
         "| a    |   b |\n|:-----|----:|\n| long |   1 |\n| c    | 100 |"
@@ -93,22 +126,22 @@ def test_a_whole_run_is_compared_with_the_plain_command_and_with_a_cached_refere
 
 
 def test_the_page_says_what_is_missing_and_where_it_was_measured(records):
-    text = page.render(records)
+    text = page.render([records])
     assert "On 2026-01-02: a machine; torch 1.0." in text
     missing = [key for key in REGIMES if key not in records.regimes]
     assert f"Not measured yet: {', '.join(missing)}." in text
     every = dict.fromkeys(REGIMES, records.regimes["chat"])
-    assert "Not measured yet" not in page.render(replace(records, regimes=every))
-    assert "Not measured yet" in page.render(replace(records, regimes=every, whole=None))
+    assert "Not measured yet" not in page.render([replace(records, regimes=every)])
+    assert "Not measured yet" in page.render([replace(records, regimes=every, whole=None)])
 
 
 def test_the_page_is_that_of_the_records():
-    assert page.PAGE.read_text(encoding="utf-8") == page.render(Records.read()), "run `make bench`, or page.write"
+    assert page.PAGE.read_text(encoding="utf-8") == page.render(everywhere()), "run `make bench`, or page.write"
 
 
 def test_the_readme_says_what_was_recorded():
     readme = " ".join((page.ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert page.headline(Records.read()) in readme
+    assert page.headline(everywhere()) in readme
 
 
 def test_the_gate_falls_below_085_of_what_was_recorded():
