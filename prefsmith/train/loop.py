@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from prefsmith.train.parallel import ALONE, Ranks
 from prefsmith.train.parts import names_in, put, read_parts
 from prefsmith.train.reduction import Draw
 from prefsmith.train.room import OutOfRoom, budget_that_fits, out_of_memory, out_of_memory_among
-from prefsmith.train.signals import StopSignals
+from prefsmith.train.signals import Stopped, StopSignals
 from prefsmith.train.step import Scored, accumulate_step, score_step
 
 Row = Mapping[str, object]
@@ -98,20 +99,18 @@ class Trainer:
         Raises:
             TrainingError: a value is not finite, the start is not the reference, memory ran out, or a checkpoint cannot
                 be written.
-            Interrupted: a signal came; the step, evaluation or save was finished and a checkpoint saved.
+            Interrupted: a signal came; the step or save was finished, an evaluation left, and a checkpoint saved.
         """
         with StopSignals() as signals:
             if evaluate_first:
-                self._evaluate(done)
-                self._heed(signals, done)
+                self._heed(signals, done, unevaluated=not self._evaluate(done, signals))
             for step in self.stream.steps(done):
                 self._show(self._step(step))
                 done, last = step.number, step.number == len(self.stream)
                 evaluate = last or self._due(step, self.rhythm.evaluate_every)
                 self._heed(signals, done, unevaluated=evaluate)
                 if evaluate:
-                    self._evaluate(done)
-                    self._heed(signals, done)
+                    self._heed(signals, done, unevaluated=not self._evaluate(done, signals))
                 if last or self._due(step, self.rhythm.checkpoint_every):
                     self.save(done)
                     self._heed(signals, done)
@@ -135,16 +134,22 @@ class Trainer:
             self.store.finish()
             raise self._interrupted(caught, number)
 
-    def _evaluate(self, number: int) -> None:
+    def _evaluate(self, number: int, signals: StopSignals) -> bool:
+        """Score the held-out rows; False where a signal came first. Among processes all finish what one has begun."""
         if self.evaluate is None:
-            return
+            return True
+        random = random_states(self.ranks)
         try:
-            row = self.evaluate(self.states)
+            with signals.at_once() if self.ranks.alone else nullcontext():
+                row = self.evaluate(self.states)
+        except Stopped:
+            restore_random_states(random, self.ranks)
+            return False
         except OutOfRoom as error:
             groups = error.groups
         else:
             self._show({"step": number, "split": "eval", **row})
-            return
+            return True
         if self.ranks.in_step:
             raise out_of_memory_among(f"on held-out rows after step {number}", groups)
 

@@ -2,8 +2,14 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
+
+
+class Stopped(BaseException):
+    """A signal came to what may be left where it is."""
 
 
 class StopSignals:
@@ -15,6 +21,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.caught: int | None = None
         self._before: dict[int, Any] = {}
+        self._raises = False
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
@@ -28,9 +35,24 @@ class StopSignals:
     ) -> None:
         self._restore()
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is done while this is open changes nothing, and takes longer than whoever stops us may wait.
+
+        Raises:
+            Stopped: a signal came.
+        """
+        self._raises = True
+        try:
+            yield
+        finally:
+            self._raises = False
+
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         self.caught = number
         self._restore()
+        if self._raises:
+            raise Stopped
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

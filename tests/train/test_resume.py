@@ -13,6 +13,7 @@ import yaml
 from planted import config_for, pairs, train
 from safetensors.torch import load_file
 
+from prefsmith import run
 from prefsmith.errors import ConfigError, DataError, Interrupted, TrainingError
 from prefsmith.files import file_digest
 from prefsmith.run import fit
@@ -111,6 +112,28 @@ def test_a_signal_during_an_evaluation_stops_behind_it(tmp_path, straight, step)
     assert not (Path(settings.out) / "model").exists()
     train(settings, resume=True)
     assert (weights(settings.out), rows(settings.out)) == straight["dpo"]
+
+
+@pytest.mark.parametrize("step", [4, 10])
+def test_an_evaluation_is_left_at_a_signal_and_done_when_the_run_goes_on(tmp_path, straight, monkeypatch, step):
+    """It may take longer than whoever stops us waits; what it has drawn by then is not drawn."""
+    settings, finished, held_out = config(tmp_path / "run", "lora-dropout"), [], run.held_out
+
+    def long(*args, **more):
+        if len(finished) == [4, 8, 10].index(step):
+            torch.rand(3)
+            raise_signal()
+        row = held_out(*args, **more)
+        finished.append(row)
+        return row
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "held_out", long)
+        with pytest.raises(Interrupted, match=f"after step {step} of 10; it is saved"):
+            train(settings)
+    assert len(finished) == [4, 8, 10].index(step)
+    train(settings, resume=True)
+    assert (weights(settings.out), rows(settings.out)) == straight["lora-dropout"]
 
 
 @pytest.mark.parametrize("background", [False, True])
